@@ -1,0 +1,344 @@
+"""The record: everything a run produced, as one folder that a killed process can never leave half written.
+
+``record.json`` holds facts and raw samples; Parquet tables lie beside it, one file a table. All values are raw and in SI
+units, never rounded and never averaged: statistics are made by readers. Nothing here needs torch or Hydra.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = 1
+RECORD_FILE = "record.json"
+
+FINAL_OUTCOMES = frozenset({"ok", "oom", "not_applicable", "unsupported"})
+"""Outcomes that a second try on the same configuration would only repeat."""
+OUTCOMES = (*sorted(FINAL_OUTCOMES), "timeout", "failed")
+
+
+class RecordError(ValueError):
+    """A folder that should hold a record holds none, or one that cannot be read. The message is one sentence."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one part of a workload."""
+
+    class_name: str
+    num_parameters: int
+    weight_bytes: int
+    """Bytes of parameters and buffers as held, shared storage counted once."""
+    precision: str | None = None
+    """Data type of the largest share of the parameters, e.g. ``float32``."""
+
+
+class WorkloadFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Which workload ran, at what size, with which weights."""
+
+    name: str
+    family: str | None = None
+    media: str | None = None
+    """``image``, ``video`` or ``text``."""
+    scale: str | None = None
+    weights: str | None = None
+    """``random`` or ``pretrained``."""
+    parts: dict[str, Part] = {}
+    notes: list[str] = []
+    """What a reader must know, one sentence each, e.g. that a stand-in tokenizer was used."""
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """One optimization as it was really applied."""
+
+    name: str
+    exact: bool
+    """True: must reproduce the unoptimized output to rounding. False: may change it."""
+    changes: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run ended: one of `OUTCOMES`, and why when it is not ``ok``."""
+
+    status: str
+    reason: str | None = None
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One configuration whose trials were interleaved with the others' in this run.
+
+    ``stack`` is the run's own optimization stack; ``out_of_the_box`` is the workload as its library ships it;
+    ``reference`` is the stack that the user named for comparison.
+    """
+
+    name: str
+    optimizations: list[Applied] = []
+    outcome: Outcome = Outcome(status="ok")
+    num_warmup_trials: int = 0
+    steady: bool | None = None
+    """Whether the trials had stopped getting faster when warm-up ended. None: not warmed up."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One raw number in SI units. Never rounded, never averaged."""
+
+    metric: str
+    """Name with its unit, e.g. ``latency_s``."""
+    value: float
+    stage: str = "generate"
+    step: int | None = None
+    trial: int = 0
+    arm: str = "stack"
+    warmup: bool = False
+
+
+class ProbeCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What watching cost: one watched generation against the median quiet one of the same arm."""
+
+    probe: str
+    watched_s: float
+    quiet_s: float | None = None
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator table covers."""
+
+    span_s: float
+    """Host time of the profiled ``generate`` span; the operator rows sum to it."""
+    num_events: int
+    num_profiled_steps: int | None = None
+    """Steps that were really profiled; fewer than `num_steps` means rows of the rest were scaled from these."""
+    num_steps: int | None = None
+    operators_without_flops: list[str] = []
+    """Operators that compute but have no FLOP formula: their rows hold a null, never 0."""
+    attention_disagreements: list[str] = []
+    """Attention calls whose shape contradicts the kind that the workload declares. Empty when all is well."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, complete: facts and samples here, tables beside it.
+
+    ``tables`` maps a table's name to its Arrow table; a loaded record reads a table from its folder when it is asked for.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    name: str
+    created: str
+    """UTC, ISO 8601."""
+    execution: str
+    """``measure``, ``simulate`` or ``trace`` (a trace file that was made elsewhere)."""
+    workload: WorkloadFacts
+    outcome: Outcome
+    request: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    arms: list[Arm] = []
+    samples: list[Sample] = []
+    probe_costs: list[ProbeCost] = []
+    profile: Profile | None = None
+    files: list[str] = []
+    """Other files of the run's folder (outputs, trace), relative to it."""
+
+    @property
+    def stack(self) -> list[str]:
+        """Names of the optimizations of this run, in the order applied; empty for the workload out of the box."""
+        return list(self.config.get("optimization") or {})
+
+    @property
+    def label(self) -> str:
+        """The stack as people read it."""
+        return "+".join(self.stack) or "out_of_the_box"
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+TABLES: Mapping[str, pa.Schema] = {
+    # One row per (stage, step, module, operator, class, kind, part, precision). Rows sum to the profiled span.
+    "operators": _schema(
+        stage=pa.string(),
+        step=pa.int32(),
+        module=pa.string(),
+        operator=pa.string(),
+        operator_class=pa.string(),
+        attention_kind=pa.string(),
+        attention_part=pa.string(),
+        precision=pa.string(),
+        calls=pa.int64(),
+        host_self_s=pa.float64(),
+        device_self_s=pa.float64(),
+        estimated_s=pa.float64(),
+        flops=pa.int64(),
+        bytes_read=pa.int64(),
+        bytes_written=pa.int64(),
+    ),
+    # One row per attention call, in time order.
+    "attention": _schema(
+        call=pa.int32(),
+        stage=pa.string(),
+        step=pa.int32(),
+        module=pa.string(),
+        attention_kind=pa.string(),
+        batch=pa.int64(),
+        heads=pa.int64(),
+        query_length=pa.int64(),
+        key_length=pa.int64(),
+        head_dim=pa.int64(),
+        kernel=pa.string(),
+        precision=pa.string(),
+        host_s=pa.float64(),
+        device_s=pa.float64(),
+    ),
+    # Time line of one generation, t_s from its start. What a machine cannot tell is null, never 0.
+    "memory": _schema(
+        t_s=pa.float64(),
+        stage=pa.string(),
+        step=pa.int32(),
+        allocated_bytes=pa.int64(),
+        reserved_bytes=pa.int64(),
+        device_bytes=pa.int64(),
+        resident_bytes=pa.int64(),
+    ),
+    # Peak of each stage over its spans ("generate" is the whole run); allocated includes weights.
+    "memory_peaks": _schema(
+        stage=pa.string(),
+        weights_bytes=pa.int64(),
+        activations_bytes=pa.int64(),
+        allocated_bytes=pa.int64(),
+        reserved_bytes=pa.int64(),
+        device_bytes=pa.int64(),
+        resident_bytes=pa.int64(),
+    ),
+}
+"""The tables of a record and their columns. Bytes and seconds, never scaled units."""
+
+_UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""How to read an older record: schema version -> function that returns the same document one version newer."""
+
+
+def save(record: Record, tables: Mapping[str, pa.Table], folder: Path, *, extra: Path | None = None) -> None:
+    """Write a run's folder so that it either exists whole or not at all.
+
+    Everything goes to a hidden sibling folder, is flushed to disk and renamed into place; a folder that was there before
+    is moved aside first and removed last.
+
+    Args:
+        record: the facts.
+        tables: Arrow tables by name, each a key of `TABLES`, cast to its schema.
+        folder: the run's folder.
+        extra: a folder whose content moves into the run's folder (outputs, trace), if given.
+
+    Raises:
+        KeyError: a table that no schema is known for.
+    """
+    unknown = set(tables) - set(TABLES)
+    if unknown:
+        raise KeyError(f"no schema for the tables {sorted(unknown)}")
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+    aside = folder.parent / f".{folder.name}.replaced-{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    if extra is not None:
+        for child in sorted(extra.iterdir()):
+            shutil.move(str(child), partial / child.name)
+    for name, table in tables.items():
+        schema = TABLES[name]
+        pq.write_table(table.select(schema.names).cast(schema), partial / f"{name}.parquet", compression="zstd")
+    document = msgspec.json.format(msgspec.json.encode(record), indent=1)
+    (partial / RECORD_FILE).write_bytes(document)
+    _flush(partial)
+    if folder.exists():
+        folder.rename(aside)
+    partial.rename(folder)
+    _flush_folder(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def load(folder: Path) -> Record:
+    """Read a run's facts.
+
+    Raises:
+        RecordError: no record there, not a record, or one of a schema that this version cannot read.
+    """
+    path = folder / RECORD_FILE
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError:
+        raise RecordError(f"{folder} holds no {RECORD_FILE}") from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise RecordError(f"{path} cannot be read as a record: {error}") from None
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{path} has schema version {version!r}; this version of genscope reads up to {SCHEMA_VERSION}"
+        )
+    while version < SCHEMA_VERSION:
+        if version not in _UPGRADES:
+            raise RecordError(f"{path} has schema version {version}, which can no longer be upgraded")
+        document = _UPGRADES[version](document)
+        version += 1
+    try:
+        return msgspec.convert(document, Record)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path} is not a record: {error}") from None
+
+
+def load_table(folder: Path, name: str) -> pa.Table:
+    """Read one table of a run; a run that has none of that name gives the table with no rows.
+
+    Raises:
+        RecordError: the file is there and cannot be read.
+    """
+    path = folder / f"{name}.parquet"
+    if not path.exists():
+        return TABLES[name].empty_table()
+    try:
+        return pq.read_table(path, schema=TABLES[name])
+    except (OSError, pa.ArrowException) as error:
+        raise RecordError(f"{path} cannot be read as a table: {error}") from None
+
+
+def find_records(folder: Path) -> list[Path]:
+    """Run folders at or below `folder`, sorted by path; folders that begin with a dot are not looked into."""
+    found = []
+    for root, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        if RECORD_FILE in files:
+            found.append(Path(root))
+    return sorted(found)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed processes left beside `folder`: partial folders, and replaced ones whose successor exists."""
+    for leftover in folder.parent.glob(f".{folder.name}.*-*"):
+        replaced = leftover.name.startswith(f".{folder.name}.replaced-")
+        if replaced and not folder.exists():
+            leftover.rename(folder)
+        elif replaced or leftover.name.startswith(f".{folder.name}.partial-"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
