@@ -117,8 +117,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     num_steps: int | None = None
     operators_without_flops: list[str] = []
     """Operators that compute but have no FLOP formula: their rows hold a null, never 0."""
-    attention_disagreements: list[str] = []
-    """Attention calls whose shape contradicts the kind that the workload declares. Empty when all is well."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +141,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[Sample] = []
     probe_costs: list[ProbeCost] = []
     profile: Profile | None = None
+    attention_disagreements: list[str] = []
+    """Attention calls whose shape contradicts the kind that the workload declares. Empty when all is well."""
     files: list[str] = []
     """Other files of the run's folder (outputs, trace), relative to it."""
 

@@ -1,0 +1,174 @@
+"""From a composed configuration to an experiment. Wall 1: the last place that knows Hydra.
+
+Only targets inside this project are instantiated, each with exactly the arguments that its YAML lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from suite.errors import ConfigError
+from suite.experiment import DeviceSettings, Experiment
+from suite.protocol import MeasurementProtocol
+from suite.record import SCHEMA_VERSION
+from suite.workload import PRECISIONS, Placement, Request, Weights, Workload
+
+OUR_PACKAGES = ("suite.", "workloads.")
+DEVICES = ("auto", "cpu", "cuda")
+NOT_IDENTITY = ("output_dir", "rerun", "study", "save_output", "save_trace")
+"""Keys that say where results go or who asked for them, not what was measured."""
+
+
+def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
+    """The experiment that a composed configuration describes. Imports no workload and, on a CPU, no torch.
+
+    Args:
+        config: composed and complete.
+        choices: Hydra's choice for each config group; names of workload and execution come from there.
+
+    Raises:
+        ConfigError: a value that cannot be used.
+    """
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore
+    _require_stacks(values)
+    name, scale = choices["workload"], values["scale"]["name"]
+    chosen = _chosen_scale(values, name, scale)
+    request = Request(**_with_defaults(values["request"], chosen["request"]))
+    weights = Weights(**values["weights"])
+    placement = _placement(values["device"])
+    identity = _identity(values, choices, chosen, request, placement)
+    run_id = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    target = values["workload"]["_target_"]
+    return Experiment(
+        run_id=run_id,
+        name=_folder_name(name, scale, values["optimization"], run_id),
+        output_dir=Path(values["output_dir"]),
+        config=identity,
+        workload_name=name,
+        scale=scale,
+        weights_source=weights.source,
+        request=request,
+        placement=placement,
+        device_settings=_select(DeviceSettings, values["device"]),
+        protocol=MeasurementProtocol(**values["protocol"]),
+        make_workload=_workload_maker(target, chosen["dimensions"], request, weights, placement),
+        stack=_instantiate_all(values["optimization"]),
+        reference=_instantiate_all(values["reference"]),
+        probes=_instantiate_all(values["probe"]),
+        execution=instantiate(values["execution"]),
+        save_output=values["save_output"],
+        save_trace=values["save_trace"],
+    )
+
+
+def instantiate(node: Mapping[str, Any]) -> Any:
+    """The component that a YAML node describes: its ``_target_``, called with the node's other keys."""
+    arguments = {key: value for key, value in node.items() if key != "_target_"}
+    return find_target(node["_target_"])(**arguments)
+
+
+def find_target(path: str) -> Callable[..., Any]:
+    """The class that a ``_target_`` names.
+
+    Raises:
+        ConfigError: it lies outside this project, or does not exist.
+    """
+    if not path.startswith(OUR_PACKAGES):
+        raise ConfigError(f"_target_={path}: only classes inside {' and '.join(OUR_PACKAGES)} are instantiated")
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not path.startswith(str(error.name)):
+            raise  # a dependency of ours is missing: that is not the user's typing error
+        raise ConfigError(f"_target_={path}: there is no such class") from None
+
+
+def _instantiate_all(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: instantiate(node) for name, node in nodes.items()}
+
+
+def _require_stacks(values: Mapping[str, Any]) -> None:
+    """Groups that take several options are mappings; a bare word means that a plain value was set over the group."""
+    spelling = {
+        "reference": "optimization@reference=[...]",
+        "optimization": "optimization=[...]",
+        "probe": "probe=[...]",
+    }
+    for key, example in spelling.items():
+        if not isinstance(values[key], dict):
+            raise ConfigError(f"{key}={values[key]}: this group is chosen with {example}")
+
+
+def _chosen_scale(values: Mapping[str, Any], workload: str, scale: str) -> Mapping[str, Any]:
+    scales = values["workload"]["scales"]
+    if scale not in scales:
+        raise ConfigError(f"scale={scale}: {workload} comes at {', '.join(scales)}")
+    return scales[scale]
+
+
+def _with_defaults(asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user asked for, with the workload's own figure wherever nothing was."""
+    return {key: defaults.get(key) if value is None else value for key, value in asked.items()}
+
+
+def _placement(device: Mapping[str, Any]) -> Placement:
+    name, precision = device["name"], device["precision"]
+    if name not in DEVICES:
+        raise ConfigError(f"device.name={name}: one of {', '.join(DEVICES)} is accepted")
+    if precision is not None and precision not in PRECISIONS:
+        raise ConfigError(f"device.precision={precision}: one of {', '.join(PRECISIONS)} is accepted")
+    if name == "auto":
+        import torch
+
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return Placement(device=name, precision=precision or ("bfloat16" if name == "cuda" else "float32"))
+
+
+def _select(kind: type, values: Mapping[str, Any]) -> Any:
+    return kind(**{name: values[name] for name in inspect.signature(kind).parameters})
+
+
+def _identity(
+    values: Mapping[str, Any],
+    choices: Mapping[str, str],
+    chosen: Mapping[str, Any],
+    request: Request,
+    placement: Placement,
+) -> dict[str, Any]:
+    """What makes two runs the same: everything that could change a number, resolved, and nothing else."""
+    identity = {key: value for key, value in values.items() if key not in NOT_IDENTITY}
+    identity["workload"] = {
+        "name": choices["workload"],
+        "_target_": values["workload"]["_target_"],
+        "dimensions": chosen["dimensions"],
+    }
+    identity["execution"] = {"name": choices["execution"], **values["execution"]}
+    identity["request"] = {name: getattr(request, name) for name in request.__slots__}
+    identity["device"] = values["device"] | {"name": placement.device, "precision": placement.precision}
+    # A stack is applied in order, but JSON objects have none: the order is part of the identity.
+    identity["order"] = {key: list(values[key]) for key in ("optimization", "reference")}
+    return identity | {"schema_version": SCHEMA_VERSION}
+
+
+def _folder_name(workload: str, scale: str, stack: Mapping[str, Any], run_id: str) -> str:
+    label = "+".join(stack) or "out_of_the_box"
+    return re.sub(r"[^\w+.-]", "_", f"{workload}-{scale}-{label}"[:120]) + f"-{run_id[:8]}"
+
+
+def _workload_maker(
+    target: str, dimensions: Mapping[str, Any], request: Request, weights: Weights, placement: Placement
+) -> Callable[[], Workload]:
+    def make() -> Workload:
+        return find_target(target)(**dimensions, request=request, weights=weights, placement=placement)
+
+    return make

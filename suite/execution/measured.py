@@ -1,0 +1,223 @@
+"""Measured execution: run it, and watch it in separate passes.
+
+    build      warm up each arm          quiet pass (latency)      one pass for each probe that would disturb another
+    |------|   |A g|A g|..|B g|B g|..    |A g|B g|B g|A g| ...     |A g, profiled|   |A g, memory|
+
+What goes wrong is an outcome of the run, recorded with its reason, not a traceback: only a wrong configuration is an error.
+"""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from suite.environment import capture
+from suite.errors import ConfigError
+from suite.experiment import Experiment, Result
+from suite.probes.contract import Observation
+from suite.probes.latency import StageTimes
+from suite.record import Arm, Outcome, Part, ProbeCost, Profile, Record, Sample, WorkloadFacts
+from suite.statistics import is_steady
+from suite.subject import OUT_OF_THE_BOX, REFERENCE, STACK, Stack, Subject
+from suite.workload import NotApplicableError, UnsupportedError, Workload
+
+TRACEBACK_FILE = "traceback.txt"
+STEADY_WINDOW = 3
+"""Trials that must show no further speeding-up; more would cost minutes on a long video."""
+
+
+@dataclass
+class _Findings:
+    """What a run has told so far; a run that fails half-way keeps it."""
+
+    workload: WorkloadFacts | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    arms: list[Arm] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    costs: list[ProbeCost] = field(default_factory=list)
+    profile: Profile | None = None
+    disagreements: list[str] = field(default_factory=list)
+
+    def add(self, observation: Observation) -> None:
+        self.samples += observation.samples
+        self.tables.update(observation.tables)
+        self.profile = observation.profile or self.profile
+        self.disagreements += observation.attention_disagreements
+        if observation.cost is not None:
+            self.costs.append(observation.cost)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Runs an experiment on this machine."""
+
+    def execute(self, experiment: Experiment, scratch: Path, say: Callable[[str], None]) -> Result:
+        """Run it and return its record and tables; files for the run's folder are left in `scratch`."""
+        findings = _Findings()
+        outcome = Outcome(status="ok")
+        try:
+            with _torch_settings(experiment):
+                _observe(experiment, scratch, say, findings)
+        except ConfigError:
+            raise
+        except Exception as error:  # whatever a model, a kernel or a probe throws is this run's outcome
+            outcome = outcome_of(error)
+            if outcome.status == "failed":
+                (scratch / TRACEBACK_FILE).write_text(traceback.format_exc())
+        gc.collect()
+        return Result(_record(experiment, findings, outcome, scratch), findings.tables)
+
+
+def _observe(experiment: Experiment, scratch: Path, say: Callable[[str], None], findings: _Findings) -> None:
+    findings.environment = capture(experiment.placement.device)
+    say("building")
+    workload = experiment.make_workload()
+    findings.workload = _workload_facts(experiment, workload)
+    subject = Subject(workload, _arms(experiment), experiment.protocol, scratch, experiment.save_trace, say)
+    _keep_applicable_arms(subject, findings)
+    for arm in subject.arms:
+        _warm_up(subject, arm, findings)
+    for probe in experiment.probes.values():
+        findings.add(probe.observe(subject))
+    if experiment.save_output:
+        with subject.configured(STACK):
+            subject.generate()
+        folder = scratch / "output"
+        folder.mkdir()
+        workload.save(subject.last_output, folder)
+
+
+def _arms(experiment: Experiment) -> dict[str, Stack]:
+    """The run's own stack; besides it the workload out of the box and the user's reference, where they differ from it."""
+    arms: dict[str, Stack] = {STACK: experiment.stack}
+    if experiment.stack:
+        arms[OUT_OF_THE_BOX] = {}
+    if experiment.reference and experiment.reference != experiment.stack:
+        arms[REFERENCE] = experiment.reference
+    return arms
+
+
+def _keep_applicable_arms(subject: Subject, findings: _Findings) -> None:
+    """Try every stack once. The run ends where its own cannot be applied; another arm that cannot is noted and dropped."""
+    arms = dict(subject.arms)
+    for arm in arms:
+        try:
+            with subject.configured(arm) as applied:
+                findings.arms.append(Arm(name=arm, optimizations=applied))
+        except (NotApplicableError, UnsupportedError) as error:
+            findings.arms.append(Arm(name=arm, outcome=outcome_of(error)))
+            if arm == STACK:
+                raise
+            subject.arms = {name: stack for name, stack in subject.arms.items() if name != arm}
+
+
+def _warm_up(subject: Subject, arm: str, findings: _Findings) -> None:
+    """Generate, unrecorded, until trials stop getting faster; what was seen is kept apart from the trials."""
+    protocol = subject.protocol
+    seconds: list[float] = []
+    steady = False
+    while len(seconds) < protocol.max_warmup_trials:
+        subject.say(f"warming up {arm}, trial {len(seconds) + 1}")
+        times = StageTimes(subject.clock)
+        with subject.configured(arm):
+            subject.generate([times])
+        generate = [sample for sample in times.samples(arm, len(seconds)) if sample.stage == "generate"]
+        findings.samples += [msgspec.structs.replace(sample, warmup=True) for sample in generate]
+        seconds += [sample.value for sample in generate]
+        steady = is_steady(seconds, protocol.steady_tolerance, window=STEADY_WINDOW)
+        if len(seconds) >= protocol.min_warmup_trials and steady:
+            break
+    findings.arms = [
+        msgspec.structs.replace(known, num_warmup_trials=len(seconds), steady=steady) if known.name == arm else known
+        for known in findings.arms
+    ]
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """What an exception means for the run that met it."""
+    reason = " ".join(str(error).split())[:500]
+    if isinstance(error, NotApplicableError):
+        return Outcome(status="not_applicable", reason=reason)
+    if isinstance(error, UnsupportedError):
+        return Outcome(status="unsupported", reason=reason)
+    out_of_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
+    if isinstance(error, MemoryError) or out_of_memory:
+        return Outcome(status="oom", reason=reason or "the host ran out of memory")
+    return Outcome(status="failed", reason=f"{type(error).__name__}: {reason}")
+
+
+def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scratch: Path) -> Record:
+    quiet = [s.value for s in findings.samples if s.stage == "generate" and s.arm == STACK and not s.warmup]
+    quiet_s = median(quiet) if quiet else None
+    return experiment.blank_record(
+        workload=findings.workload or experiment.workload_facts(),
+        outcome=outcome,
+        environment=findings.environment,
+        arms=findings.arms,
+        samples=findings.samples,
+        probe_costs=[msgspec.structs.replace(cost, quiet_s=quiet_s) for cost in findings.costs],
+        profile=findings.profile,
+        attention_disagreements=findings.disagreements,
+        files=sorted(str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()),
+    )
+
+
+def _workload_facts(experiment: Experiment, workload: Workload) -> WorkloadFacts:
+    return msgspec.structs.replace(
+        experiment.workload_facts(),
+        family=workload.family,
+        media=workload.media,
+        parts={name: _part(module) for name, module in workload.parts.items()},
+        notes=list(workload.notes),
+    )
+
+
+def _part(module: Any) -> Part:
+    sizes: dict[str, int] = {}
+    storages: dict[int, int] = {}
+    for tensor in (*module.parameters(), *module.buffers()):
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        precision = str(tensor.dtype).removeprefix("torch.")
+        sizes[precision] = sizes.get(precision, 0) + tensor.numel()
+    return Part(
+        class_name=type(module).__name__,
+        num_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        weight_bytes=sum(storages.values()),
+        precision=max(sizes, key=lambda name: sizes[name]) if sizes else None,
+    )
+
+
+@contextmanager
+def _torch_settings(experiment: Experiment) -> Iterator[None]:
+    """The settings of the run's device, put back afterwards so that the next run of a sweep starts from the same."""
+    import torch
+
+    if experiment.placement.device == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedError("device=cuda: torch finds no CUDA device on this machine")
+    settings = experiment.device_settings
+    before = (
+        torch.get_num_threads(),
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    torch.set_num_threads(settings.num_threads or before[0])
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = settings.allow_tf32
+    torch.use_deterministic_algorithms(settings.deterministic)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:3]
+        torch.use_deterministic_algorithms(before[3])

@@ -1,0 +1,124 @@
+"""The experiment: a frozen value that holds a run ready to go, its way of execution included.
+
+It knows its identity before anything heavy is imported, so a finished run is recognised in milliseconds.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+from suite import record as records
+from suite.errors import ConfigError
+from suite.optimizations.contract import Optimization
+from suite.protocol import MeasurementProtocol
+from suite.record import Record, RecordError, WorkloadFacts
+from suite.workload import Placement, Request, Workload
+
+if TYPE_CHECKING:
+    from suite.probes.contract import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """Process-wide settings of torch while the run lasts; see `suite.schema.DeviceConfig`."""
+
+    num_threads: int | None
+    allow_tf32: bool
+    deterministic: bool
+
+    def __post_init__(self) -> None:
+        if self.num_threads is not None and self.num_threads < 1:
+            raise ConfigError(
+                f"device.num_threads={self.num_threads}: a whole number of at least 1, or null, is needed"
+            )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an execution returns: the facts and the tables of a record."""
+
+    record: Record
+    tables: Mapping[str, pa.Table]
+
+
+class Execution(Protocol):
+    """A way of filling a record: by measuring, or by simulating."""
+
+    def execute(self, experiment: Experiment, scratch: Path, say: Callable[[str], None]) -> Result: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One run: a workload, what it is asked for, the stacks it is measured with and who watches."""
+
+    run_id: str
+    name: str
+    """The run's folder inside `output_dir`."""
+    output_dir: Path
+    config: Mapping[str, Any]
+    """What identifies the run, resolved, as plain values."""
+    workload_name: str
+    scale: str
+    weights_source: str
+    request: Request
+    placement: Placement
+    device_settings: DeviceSettings
+    protocol: MeasurementProtocol
+    make_workload: Callable[[], Workload]
+    stack: Mapping[str, Optimization]
+    reference: Mapping[str, Optimization]
+    probes: Mapping[str, Probe]
+    execution: Execution
+    save_output: bool
+    save_trace: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / self.name
+
+    def finished(self) -> Record | None:
+        """The record of this very configuration, if a run has ended in a way that a second try would only repeat.
+
+        Raises:
+            ConfigError: a record is there and cannot be read; nothing is overwritten without being asked.
+        """
+        records.remove_leftovers(self.folder)
+        if not (self.folder / records.RECORD_FILE).exists():
+            return None
+        try:
+            found = records.load(self.folder)
+        except RecordError as error:
+            raise ConfigError(f"{error}; move that folder away, or add rerun=true to replace it") from None
+        return found if found.run_id == self.run_id and found.outcome.status in records.FINAL_OUTCOMES else None
+
+    def run(self, say: Callable[[str], None]) -> Record:
+        """Execute and save; the run's folder appears complete or not at all."""
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{self.name}.scratch-", dir=self.output_dir) as scratch:
+            result = self.execution.execute(self, Path(scratch), say)
+            records.save(result.record, result.tables, self.folder, extra=Path(scratch))
+        return result.record
+
+    def workload_facts(self) -> WorkloadFacts:
+        """What is known of the workload before it is built."""
+        return WorkloadFacts(name=self.workload_name, scale=self.scale, weights=self.weights_source)
+
+    def blank_record(self, **facts: Any) -> Record:
+        """A record of this experiment with the given facts filled in."""
+        request = {name: getattr(self.request, name) for name in self.request.__slots__}
+        return Record(
+            run_id=self.run_id,
+            name=self.name,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            execution=str(self.config["execution"]["name"]),
+            request=request,
+            config=dict(self.config),
+            **facts,
+        )

@@ -1,0 +1,39 @@
+"""What an optimization is: something that can be put on a workload, says what it changed, and can be taken off again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from suite.workload import Workload
+
+
+@dataclass
+class Handle:
+    """An optimization that is on. `revert` puts everything back as it was."""
+
+    changes: str
+    """One sentence: what was changed."""
+    undo: ExitStack = field(default_factory=ExitStack)
+
+    def on_revert(self, action: Callable[[], object]) -> None:
+        """Run `action` at `revert`, before the actions that were given earlier."""
+        self.undo.callback(action)
+
+    def revert(self) -> None:
+        self.undo.close()
+
+
+class Optimization(Protocol):
+    """A technique. Its arguments are what its YAML lists.
+
+    ``apply`` raises `suite.workload.NotApplicableError` where it would change nothing, and
+    `suite.workload.UnsupportedError` where this machine cannot do it.
+    """
+
+    exact: ClassVar[bool]
+    """True: must reproduce the unoptimized output to rounding. False: may change it, so its fidelity is measured."""
+
+    def apply(self, workload: Workload) -> Handle: ...

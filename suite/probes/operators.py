@@ -1,0 +1,26 @@
+"""Operators: where the time of one generation went, by class, module, stage and attention kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suite.probes.contract import Observation
+from suite.record import ProbeCost, Profile
+from suite.subject import Subject
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The operator table of the run's own arm, made from one profiled generation."""
+
+    def observe(self, subject: Subject) -> Observation:
+        subject.say("operators, profiled pass")
+        generation = subject.profile()
+        found = generation.attribution
+        profile = Profile(
+            span_s=found.span_s,
+            num_events=found.num_events,
+            operators_without_flops=list(found.operators_without_flops),
+        )
+        cost = ProbeCost(probe="operators", watched_s=generation.watched_s)
+        return Observation(tables={"operators": found.operators}, profile=profile, cost=cost)

@@ -1,0 +1,55 @@
+"""What a person sees while runs go on: a live line on a terminal, plain lines elsewhere, and how each run ended."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+
+from suite.errors import RunFailedError
+from suite.experiment import Experiment
+from suite.record import Record
+from suite.statistics import median_interval
+
+
+def announce(experiment: Experiment, *, rerun: bool) -> Record:
+    """Run an experiment, or recognise that it was run, and say so.
+
+    Raises:
+        RunFailedError: it failed; its record is saved.
+    """
+    console = Console(stderr=True, highlight=False)
+    finished = None if rerun else experiment.finished()
+    if finished is not None:
+        console.print(f"[dim]finished before[/] {escape(experiment.name)}: {_ending(finished)}")
+        return finished
+    start = time.monotonic()
+    with console.status(escape(experiment.name)) as status:
+
+        def say(message: str) -> None:
+            status.update(f"{escape(experiment.name)}: {escape(message)}")
+
+        if not console.is_terminal:
+            console.print(f"running {escape(experiment.name)}")
+        record = experiment.run(say)
+    console.print(f"{escape(experiment.name)}: {_ending(record)} [dim]({time.monotonic() - start:.1f} s)[/]")
+    if record.outcome.status == "failed":
+        raise RunFailedError(f"{experiment.name} failed; {experiment.folder} holds what is known")
+    return record
+
+
+def _ending(record: Record) -> str:
+    outcome = record.outcome
+    if outcome.status != "ok":
+        return f"[yellow]{outcome.status}[/]: {escape(outcome.reason or '')}"
+    totals = [
+        sample.value
+        for sample in record.samples
+        if sample.metric == "latency_s" and sample.stage == "generate" and sample.arm == "stack" and not sample.warmup
+    ]
+    if not totals:
+        return "[green]ok[/]"
+    interval = median_interval(totals)
+    spread = f" [{interval.low:.3f} - {interval.high:.3f}]" if interval.num_values > 1 else ""
+    return f"[green]ok[/], {interval.median:.3f} s a generation{escape(spread)}"

@@ -1,0 +1,143 @@
+"""The contract between what is measured and how it is measured.
+
+A workload holds its parts, generates once when asked, and marks stages around its calls into parts. It knows no probe and no
+optimization. Imports torch only for types, so that configurations can be checked without it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from suite.attribution.scopes import AttentionRule
+from suite.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+FAMILIES = ("diffusion_pixel", "diffusion_latent", "transformer_masked", "transformer_autoregressive", "language")
+PARTS = ("text_encoder", "denoiser", "super_resolution", "decoder")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+class NotApplicableError(Exception):
+    """An optimization that would change nothing on this workload. The message says why."""
+
+
+class UnsupportedError(Exception):
+    """Something that cannot be had on this machine or in this combination. The message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one generation is asked for. Lengths in pixels, frames and steps."""
+
+    prompt: str
+    negative_prompt: str | None
+    batch_size: int
+    height: int | None
+    width: int | None
+    num_frames: int | None
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        for key in ("batch_size", "height", "width", "num_frames", "num_inference_steps"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError(f"request.{key}={value}: a whole number of at least 1 is needed")
+        if self.guidance_scale is not None and self.guidance_scale < 0:
+            raise ConfigError(f"request.guidance_scale={self.guidance_scale}: a number of at least 0 is needed")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"request.seed={self.seed}: a whole number from 0 to 2**63 - 1 is needed")
+
+    @property
+    def guided(self) -> bool:
+        """Whether classifier-free guidance runs, as diffusers decides it."""
+        return self.guidance_scale is not None and self.guidance_scale > 1
+
+    def require_multiple(self, key: str, factor: int) -> int:
+        """The value of `key`, which must be given and a multiple of `factor`."""
+        value = getattr(self, key)
+        if value is None or value % factor:
+            raise ConfigError(f"request.{key}={value}: a multiple of {factor} is needed")
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Where weights come from: ``random`` with a seed, or ``pretrained`` from a folder or hub id."""
+
+    source: str
+    path: str | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.source not in ("random", "pretrained"):
+            raise ConfigError(f"weights.source={self.source}: random or pretrained is accepted")
+        if self.source == "pretrained" and not self.path:
+            raise ConfigError(
+                "weights.path is not set: weights=pretrained needs a folder or hub id, weights.path=FOLDER"
+            )
+        looks_local = self.path is not None and (self.path.startswith((".", "/", "~")) or self.path.count("/") != 1)
+        if self.path is not None and looks_local and not Path(self.path).expanduser().is_dir():
+            raise ConfigError(f"weights.path={self.path}: there is no such folder")
+
+    @property
+    def pretrained(self) -> bool:
+        return self.source == "pretrained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What a workload is built on and in which data type."""
+
+    device: str
+    """``cpu`` or ``cuda``."""
+    precision: str
+    """One of `PRECISIONS`."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        import torch
+
+        return getattr(torch, self.precision)
+
+
+class Workload(ABC):
+    """A model family and its generation pipeline, ready to run one request.
+
+    A subclass takes what its YAML lists under one of its ``scales`` as ``dimensions``, and the run-time values `request`,
+    `weights` and `placement`.
+    """
+
+    family: ClassVar[str]
+    """One of `FAMILIES`."""
+    media: ClassVar[str]
+    """``image``, ``video`` or ``text``."""
+    attention_rules: ClassVar[Sequence[AttentionRule]]
+    """Which modules are attention, and of which kind; the first rule that matches a module's path decides."""
+
+    request: Request
+    placement: Placement
+    parts: Mapping[str, nn.Module]
+    """The modules that do the work, by name (`PARTS`)."""
+    notes: Sequence[str] = ()
+    """What a reader of the numbers must know, one sentence each."""
+
+    @abstractmethod
+    def generate(self) -> Any:
+        """Generate once, from the request's seed: the same call gives the same output.
+
+        Returns:
+            images ``[B, C, H, W]`` or videos ``[B, F, C, H, W]`` as a float tensor in [0, 1].
+        """
+
+    @abstractmethod
+    def save(self, output: Any, folder: Path) -> list[Path]:
+        """Write what `generate` returned as image or video files; returns their paths."""
