@@ -1,0 +1,104 @@
+"""One row a run: what it was, what it ran on, how it ended, and which runs it may be compared with."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from suite.record import Record
+
+RUN_COLUMNS = ("run_id", "group", "workload", "family", "scale", "execution", "stack")
+"""Columns of the run that every other table carries in front."""
+
+OUT_OF_THE_BOX = "out_of_the_box"
+
+_SHAPES_A_GROUP = ("scale", "execution", "device_name", "weights", "precision")
+
+
+def run_facts(records: Sequence[Record], folders: Sequence[Path]) -> pd.DataFrame:
+    """A row for each record, in order.
+
+    ``group`` names the runs that differ in nothing but their optimizations: the same workload, scale, request,
+    weights and device. ``stack`` is unique within a group: where two runs have the same stack, the run id tells them
+    apart.
+    """
+    rows = [_row(record, folder) for record, folder in zip(records, folders, strict=True)]
+    for row, group in zip(rows, _group_names(rows), strict=True):
+        row["group"] = group
+    seen = Counter((row["group"], row["stack"]) for row in rows)
+    for row in rows:
+        if seen[row["group"], row["stack"]] > 1:
+            row["stack"] = f"{row['stack']} [{row['run_id'][:8]}]"
+    first = [*RUN_COLUMNS, "outcome", "reason"]
+    frame = pd.DataFrame(rows, columns=None if rows else first)
+    return frame[[*first, *(column for column in frame.columns if column not in first)]]
+
+
+def device_name(environment: Mapping[str, Any]) -> str | None:
+    """The chip that a run ran on."""
+    chip = environment.get("gpu") if environment.get("device") == "cuda" else environment.get("cpu")
+    return chip.get("name") if isinstance(chip, Mapping) else environment.get("device")
+
+
+def reference_label(record: Record) -> str | None:
+    """Label of the stack that the user named to compare with; None where none was named."""
+    names = record.config.get("reference")
+    return "+".join(names) or None if isinstance(names, Mapping) else None
+
+
+def _row(record: Record, folder: Path) -> dict[str, Any]:
+    device = record.config.get("device")
+    row = {
+        "run_id": record.run_id,
+        "workload": record.workload.name,
+        "family": record.workload.family,
+        "scale": record.workload.scale,
+        "execution": record.execution,
+        "stack": record.label,
+        "outcome": record.outcome.status,
+        "reason": record.outcome.reason,
+        "reference": reference_label(record),
+        "media": record.workload.media,
+        "weights": record.workload.weights,
+        "device_name": device_name(record.environment),
+        "precision": device.get("precision") if isinstance(device, Mapping) else None,
+        "name": record.name,
+        "created": record.created,
+        "study": record.config.get("study"),
+        "command": record.config.get("command"),
+        "folder": str(folder),
+    }
+    # The request as the user wrote it, where the record has it: an optimization may change the one that was carried
+    # out.
+    request = record.config.get("request")
+    asked = request if isinstance(request, Mapping) else record.request
+    row |= {f"request_{key}": _plain(value) for key, value in asked.items()}
+    return row
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float | bool) else json.dumps(value, sort_keys=True)
+
+
+def _group_names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The workload's name, with the value of whatever else differs between groups of that workload."""
+    keys = [*_SHAPES_A_GROUP, *sorted({key for row in rows for key in row if key.startswith("request_")})]
+    varied: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in rows:
+        for key in keys:
+            varied[row["workload"], key].add(str(row.get(key)))
+    names = []
+    for row in rows:
+        differing = [key for key in keys if len(varied[row["workload"], key]) > 1]
+        words = [_word(key, row.get(key)) for key in differing]
+        names.append(", ".join([row["workload"], *words]))
+    return names
+
+
+def _word(key: str, value: Any) -> str:
+    return f"{key.removeprefix('request_')}={value}" if key.startswith("request_") else str(value)

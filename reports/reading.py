@@ -1,0 +1,79 @@
+"""Reading a run's Parquet tables: only the columns that are asked for, strings as dictionaries, sums made in Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from suite.record import TABLES, RecordError
+
+TOTALS = "totals"
+"""The operator table summed over steps, modules and operators; small whatever the run's length."""
+
+_TOTAL_KEYS = ["stage", "operator_class", "attention_kind", "attention_part", "precision"]
+_TOTAL_SUMS = ["calls", "host_self_s", "device_self_s", "estimated_s", "flops", "bytes_read", "bytes_written"]
+
+
+def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """One table of a run, with string columns dictionary-encoded; no rows where the run has no such table.
+
+    Raises:
+        RecordError: the file is there and cannot be read.
+    """
+    schema = TABLES[name]
+    fields = [schema.field(column) for column in (columns or schema.names)]
+    path = folder / f"{name}.parquet"
+    strings = [field.name for field in fields if pa.types.is_string(field.type)]
+    try:
+        with pq.ParquetFile(path, read_dictionary=strings) as file:
+            found = file.read([field.name for field in fields if field.name in file.schema_arrow.names])
+        return _conform(found, fields)
+    except FileNotFoundError:
+        return _conform(pa.schema(fields).empty_table(), fields)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordError(f"{path} cannot be read as a table: {_first_sentence(error)}") from None
+
+
+def operator_totals(folder: Path) -> pa.Table:
+    """Operators of a run summed over steps, modules and operators. A sum of nulls alone stays null.
+
+    Raises:
+        RecordError: the table is there and cannot be read.
+    """
+    import pyarrow.compute as pc
+
+    rows = read_table(folder, "operators", [*_TOTAL_KEYS, *_TOTAL_SUMS])
+    keep_null = pc.ScalarAggregateOptions(min_count=1)
+    for key in _TOTAL_KEYS:  # Arrow cannot group by dictionaries that differ between chunks
+        rows = rows.set_column(rows.schema.get_field_index(key), key, rows[key].cast(pa.string()))
+    wanted = [(column, "sum", keep_null) for column in _TOTAL_SUMS]
+    sums = rows.group_by(_TOTAL_KEYS, use_threads=False).aggregate(wanted)
+    sums = sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names])
+    return _conform(sums, [TABLES["operators"].field(name) for name in (*_TOTAL_KEYS, *_TOTAL_SUMS)])
+
+
+def concatenate(tables: Sequence[pa.Table]) -> pa.Table:
+    """The tables under one another, with one dictionary a column."""
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
+def _conform(table: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:
+    """`table` with exactly `fields`, in order: a column that an older run lacks is null, strings are dictionaries."""
+    columns = {}
+    for field in fields:
+        target = pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(field.type) else field.type
+        if field.name in table.column_names:
+            column = table[field.name]
+            if pa.types.is_string(column.type) and pa.types.is_dictionary(target):
+                column = column.dictionary_encode()
+            columns[field.name] = column.cast(target)
+        else:
+            columns[field.name] = pa.nulls(table.num_rows, field.type).cast(target)
+    return pa.table(columns)
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

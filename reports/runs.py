@@ -1,0 +1,210 @@
+"""Runs as tidy pandas frames: the notebook's way in, and what every figure and table is made from.
+
+>>> from reports import load
+>>> runs = load("outputs")
+>>> runs.samples.query("metric == 'latency_s' and stage == 'generate'").groupby("stack").value.median()
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from reports.facts import RUN_COLUMNS, run_facts
+from reports.reading import concatenate, operator_totals, read_table
+from suite.record import TABLES, Record, RecordError, Sample, find_records
+from suite.record import load as load_record
+
+_SAMPLE_STRINGS = ("metric", "stage", "arm")
+
+
+class NoRunsError(ValueError):
+    """What was named holds no runs. The message is one sentence."""
+
+
+class Runs:
+    """A set of runs. Frames are read when first asked for; units are those of the record (seconds, bytes).
+
+    Attributes:
+        records: the facts of each run, without samples.
+        folders: where each run lies.
+        problems: one sentence for each folder that could not be read and is therefore left out.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        records: Sequence[Record],
+        samples: Sequence[pa.Table],
+        problems: Sequence[str] = (),
+    ) -> None:
+        self.folders = list(folders)
+        self.records = list(records)
+        self.problems = list(problems)
+        self._samples = list(samples)
+        self._totals: dict[int, pa.Table] = {}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a run: identity, request, outcome, and the group of runs that it may be compared with."""
+        return run_facts(self.records, self.folders)
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """Raw samples of all arms, warm-up included (column ``warmup``)."""
+        return self._joined(self._samples)
+
+    @cached_property
+    def operators(self) -> pd.DataFrame:
+        """Every row of the operator tables. Large; figures need only `operator_totals`."""
+        return self._table("operators")
+
+    @cached_property
+    def operator_totals(self) -> pd.DataFrame:
+        """Operators summed over steps, modules and operators: a few rows a run."""
+        return self._joined([self._totals_of(index) for index in range(len(self))])
+
+    @cached_property
+    def attention(self) -> pd.DataFrame:
+        """One row an attention call, in time order."""
+        return self._table("attention")
+
+    @cached_property
+    def memory(self) -> pd.DataFrame:
+        """Time line of one generation a run."""
+        return self._table("memory")
+
+    @cached_property
+    def memory_peaks(self) -> pd.DataFrame:
+        """Peak bytes of each stage."""
+        return self._table("memory_peaks")
+
+    def table(self, name: str, run_ids: Sequence[str]) -> pd.DataFrame:
+        """A table of some runs only, for figures that draw a few of many."""
+        wanted = [index for index, record in enumerate(self.records) if record.run_id in set(run_ids)]
+        return self._joined([read_table(self.folders[index], name) for index in wanted], wanted)
+
+    def readable(self) -> Runs:
+        """These runs without those whose tables cannot be read; `problems` tells which and why."""
+        kept, problems = [], list(self.problems)
+        for index, folder in enumerate(self.folders):
+            try:
+                self._totals_of(index)
+                for name in TABLES.keys() - {"operators"}:
+                    read_table(folder, name)
+                kept.append(index)
+            except RecordError as error:
+                problems.append(str(error))
+        chosen = self._only(kept)
+        chosen.problems = problems
+        return chosen
+
+    def _only(self, kept: Sequence[int]) -> Runs:
+        chosen = Runs(*([values[index] for index in kept] for values in (self.folders, self.records, self._samples)))
+        chosen._totals = {new: self._totals[old] for new, old in enumerate(kept) if old in self._totals}
+        return chosen
+
+    def _totals_of(self, index: int) -> pa.Table:
+        if index not in self._totals:
+            self._totals[index] = operator_totals(self.folders[index])
+        return self._totals[index]
+
+    def _table(self, name: str) -> pd.DataFrame:
+        return self._joined([read_table(folder, name) for folder in self.folders])
+
+    def _joined(self, tables: Sequence[pa.Table], which: Sequence[int] | None = None) -> pd.DataFrame:
+        """The tables as one frame, with each run's columns in front as categoricals."""
+        which = range(len(self)) if which is None else which
+        if not tables:
+            return pd.DataFrame(columns=[*RUN_COLUMNS])
+        frame = concatenate(tables).to_pandas(self_destruct=True)
+        owner = np.repeat(np.asarray(which, dtype=np.intp), [table.num_rows for table in tables])
+        facts = {}
+        for column in RUN_COLUMNS:
+            codes, categories = pd.factorize(self.runs[column])
+            facts[column] = pd.Categorical.from_codes(codes[owner], categories=categories)
+        return pd.concat([pd.DataFrame(facts, index=frame.index), frame], axis=1)
+
+
+def load(*folders: str | os.PathLike[str], leave_out: str | os.PathLike[str] | None = None) -> Runs:
+    """Read every run at or below `folders`; a record that cannot be read is named in ``problems`` and left out.
+
+    Args:
+        folders: run folders, or folders that hold runs.
+        leave_out: a folder that is not searched, such as the one that the report goes to.
+
+    Raises:
+        NoRunsError: a folder is missing, or holds no runs.
+    """
+    paths = _run_folders([Path(folder) for folder in folders], None if leave_out is None else Path(leave_out))
+    kept: list[tuple[Path, Record, pa.Table]] = []
+    problems = []
+    with _no_collection():
+        for path in paths:
+            try:
+                record = load_record(path)
+            except RecordError as error:
+                problems.append(str(error).split("\n", 1)[0])
+                continue
+            kept.append((path, msgspec.structs.replace(record, samples=[]), _samples_table(record.samples)))
+    return Runs(
+        [path for path, _, _ in kept], [record for _, record, _ in kept], [rows for _, _, rows in kept], problems
+    )
+
+
+def _run_folders(folders: Sequence[Path], leave_out: Path | None) -> list[Path]:
+    found: dict[Path, None] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise NoRunsError(f"{folder} is not a folder: name a run's folder or one that holds runs.")
+        runs = [run for run in find_records(folder) if leave_out is None or not _is_within(run, leave_out)]
+        if not runs:
+            raise NoRunsError(f"{folder} holds no runs: no record.json was found at or below it.")
+        found |= dict.fromkeys(run.resolve() for run in runs)
+    return list(found)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _samples_table(samples: Sequence[Sample]) -> pa.Table:
+    columns: dict[str, Any] = {}
+    types: dict[str, tuple[pa.DataType, Callable[[Sample], Any]]] = {
+        "metric": (pa.string(), lambda sample: sample.metric),
+        "stage": (pa.string(), lambda sample: sample.stage),
+        "step": (pa.int32(), lambda sample: sample.step),
+        "trial": (pa.int32(), lambda sample: sample.trial),
+        "arm": (pa.string(), lambda sample: sample.arm),
+        "warmup": (pa.bool_(), lambda sample: sample.warmup),
+        "value": (pa.float64(), lambda sample: sample.value),
+    }
+    for name, (kind, get) in types.items():
+        column = pa.array([get(sample) for sample in samples], kind)
+        columns[name] = column.dictionary_encode() if name in _SAMPLE_STRINGS else column
+    return pa.table(columns)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Reading makes millions of small objects and no cycles; collecting among them costs more than reading."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,121 @@
+"""The house style of figures: paper widths, embedded bundled fonts, and bytes that depend on nothing but the data.
+
+Figures are made with matplotlib's object interface; pyplot, with its window and its global state, is never loaded.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from reports.palette import FAINT, INK, RULE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN_INCHES = 3.3
+"""Width of a column of a two-column paper."""
+PAGE_INCHES = 7.0
+"""Width of both columns."""
+
+FORMATS = ("png", "svg", "pdf")
+
+_SETTINGS = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.0,
+    "legend.handleheight": 0.9,
+    "legend.columnspacing": 1.2,
+    "legend.handletextpad": 0.4,
+    "text.parse_math": False,  # a name with a dollar sign is a name, not a formula
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "genscope",
+    "figure.dpi": 100,
+}
+
+_METADATA = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw and save figures inside this block in the house style."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def new_figure(height_inches: float, width_inches: float = PAGE_INCHES) -> Figure:
+    """An empty figure, laid out so that no label is cut off."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_inches, height_inches), layout="constrained")
+
+
+def saved(figure: Figure, kind: str) -> bytes:
+    """The figure as a file of one of `FORMATS`; the same figure always gives the same bytes."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"dpi": 300} if kind == "png" else {}
+    figure.savefig(buffer, format=kind, metadata=_METADATA[kind], **options)
+    return buffer.getvalue()
+
+
+def readable(name: str) -> str:
+    """A name from a record as it stands in a figure: spaces for underscores, on one line, not too long."""
+    words = " ".join(str(name).replace("_", " ").replace("+", " + ").split())
+    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
+    return printable if len(printable) <= 42 else printable[:41] + "…"
+
+
+def bars_from_zero(axes: Axes, *, along: str = "x") -> None:
+    """Start the value axis at zero, with a light grid across it and no ticks on the other."""
+    if along == "x":
+        axes.set_xlim(left=0)
+        axes.tick_params(axis="y", length=0)
+    else:
+        axes.set_ylim(bottom=0)
+        axes.tick_params(axis="x", length=0)
+    axes.grid(axis="x" if along == "x" else "y")
+
+
+def legend_on_top(figure: Figure, entries: dict[str, Any], *, num_columns: int = 6) -> None:
+    """One legend for the whole figure, above it: label -> handle."""
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside upper left", ncols=min(num_columns, max(len(entries), 1))
+    )
