@@ -1,0 +1,42 @@
+# genscope. `make help` lists what can be done; every target sets itself up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+QUICKSTART := outputs/quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow check format benchmark clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (some minutes the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "genscope needs Python 3.10 or newer: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.ready ## Make .venv with everything in it, pinned by constraints.txt
+
+run: $(VENV)/.ready ## Run the quickstart study on this machine and write its report
+	@$(BIN)/python run.py study=quickstart; status=$$?; \
+	$(BIN)/python -m reports $(QUICKSTART) --out $(QUICKSTART)/report && exit $$status
+
+test: $(VENV)/.ready ## Run the tests (no GPU, no network)
+	@$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+
+test-slow: $(VENV)/.ready ## Run the tests that take minutes, too
+	@$(BIN)/python -m pytest -m 'not gpu'
+
+check: $(VENV)/.ready ## Format, lint, type and spelling check, changing nothing
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright && $(BIN)/codespell suite workloads reports tests docs conf *.md
+
+format: $(VENV)/.ready ## Format the code and mend what lint can mend
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/.ready ## Time attribution against torch's own parsing of a large trace
+	@$(BIN)/python benchmarks/attribution.py
+
+clean: ## Delete .venv and caches; results in outputs/ stay
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info
