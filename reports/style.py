@@ -88,6 +88,15 @@ def new_figure(height_inches: float, width_inches: float = PAGE_INCHES) -> Figur
     return Figure(figsize=(width_inches, height_inches), layout="constrained")
 
 
+def laid_out(figure: Figure) -> None:
+    """Lay the figure out once, for all formats: its layout depends on the fonts, not on the format."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def saved(figure: Figure, kind: str) -> bytes:
     """The figure as a file of one of `FORMATS`; the same figure always gives the same bytes."""
     buffer = io.BytesIO()

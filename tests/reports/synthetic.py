@@ -137,8 +137,17 @@ def attention_rows(spec: Spec, stack: tuple[str, ...]) -> list[dict[str, Any]]:
 def operator_rows(spec: Spec, stack: tuple[str, ...]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
-    def add(stage: str, step: int | None, module: str, operator: str, operator_class: str, seconds: float,
-            flops: float | None, kind: str | None = None, part: str | None = None) -> None:
+    def add(
+        stage: str,
+        step: int | None,
+        module: str,
+        operator: str,
+        operator_class: str,
+        seconds: float,
+        flops: float | None,
+        kind: str | None = None,
+        part: str | None = None,
+    ) -> None:
         rows.append(
             {"stage": stage, "step": step, "module": module, "operator": operator, "operator_class": operator_class,
              "attention_kind": kind, "attention_part": part, "precision": "float32", "calls": 2,
@@ -162,8 +171,18 @@ def operator_rows(spec: Spec, stack: tuple[str, ...]) -> list[dict[str, Any]]:
             add(spec.step_stage, step, call["module"] + ".to_q", "aten::linear", "linear", projection_s,
                 projection_s * 7e10, call["attention_kind"], "projection")  # fmt: skip
     factor = next((_DECODE_FACTOR[name] for name in stack if name in _DECODE_FACTOR), 1.0)
-    add("decode", None, "decoder.up_blocks.0.conv", "aten::convolution", "convolution", spec.decode_s * 0.8 * factor, 2e10)
-    add("decode", None, "decoder.up_blocks.0.norm", "aten::native_group_norm", "normalization", spec.decode_s * 0.2, 1e8)
+    add(
+        "decode",
+        None,
+        "decoder.up_blocks.0.conv",
+        "aten::convolution",
+        "convolution",
+        spec.decode_s * 0.8 * factor,
+        2e10,
+    )
+    add(
+        "decode", None, "decoder.up_blocks.0.norm", "aten::native_group_norm", "normalization", spec.decode_s * 0.2, 1e8
+    )
     add("generate", None, "", "unattributed", "other", 0.02, None)
     return rows
 
@@ -180,7 +199,9 @@ def stage_seconds(spec: Spec, stack: tuple[str, ...]) -> dict[tuple[str, int | N
 def samples(spec: Spec, arms: dict[str, tuple[str, ...]], num_trials: int, seed: str) -> list[Sample]:
     random, found = random_of(seed), []
     for trial in range(-1, num_trials):
-        drift = 1.3 if trial < 0 else 1 + 0.03 * np.sin(trial)  # the first is a warm-up; the drift is shared by the arms
+        drift = (
+            1.3 if trial < 0 else 1 + 0.03 * np.sin(trial)
+        )  # the first is a warm-up; the drift is shared by the arms
         for arm, stack in arms.items():
             total = 0.0
             for (stage, step), seconds in stage_seconds(spec, stack).items():
@@ -189,10 +210,10 @@ def samples(spec: Spec, arms: dict[str, tuple[str, ...]], num_trials: int, seed:
                 kept = {"stage": stage, "step": step, "trial": max(trial, 0), "arm": arm, "warmup": trial < 0}
                 found.append(Sample(metric="latency_s", value=value, **kept))
                 if step is not None:
-                    found.append(Sample(metric="latency_s", value=value * 0.9, **(kept | {"stage": "denoiser_forward"})))
-            found.append(
-                Sample(metric="latency_s", value=total + 0.02, trial=max(trial, 0), arm=arm, warmup=trial < 0)
-            )
+                    found.append(
+                        Sample(metric="latency_s", value=value * 0.9, **(kept | {"stage": "denoiser_forward"}))
+                    )
+            found.append(Sample(metric="latency_s", value=total + 0.02, trial=max(trial, 0), arm=arm, warmup=trial < 0))
     return found
 
 
@@ -289,7 +310,7 @@ ENVIRONMENT = {
     "torch": {"num_threads": 1, "cpu_capability": "AVX512", "deterministic": False},
     "device": "cpu",
     "gpu": None,
-    "git": {"commit": "40b05aee9d1c", "dirty": False},
+    "git": {"commit": "40b05aee9d1c", "changed": False},
 }
 
 
@@ -301,7 +322,9 @@ def _facts(spec: Spec, name: str) -> WorkloadFacts:
         scale="smoke",
         weights="random",
         parts={
-            part: Part(class_name=f"{part.title()}Model", num_parameters=size // 4, weight_bytes=size, precision="float32")
+            part: Part(
+                class_name=f"{part.title()}Model", num_parameters=size // 4, weight_bytes=size, precision="float32"
+            )
             for part, size in spec.weights.items()
         },
         notes=["Weights are random: times are real, images are noise."],

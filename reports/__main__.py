@@ -1,0 +1,67 @@
+"""``python -m reports RUNS... --out DIR``: make a report of recorded runs.
+
+Exit codes: 0 all is well; 2 bad input, which includes a run that had to be left out of an otherwise finished report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    from reports.publish import OutputError, check_target
+    from reports.runs import NoRunsError
+    from reports.runs import load as load_runs
+
+    try:
+        check_target(options.out)
+        runs = load_runs(*options.runs, leave_out=options.out).readable()
+        for problem in runs.problems:
+            _complain(f"{problem}; this run is left out.")
+        if not len(runs):
+            _complain("No run could be read, so no report was made.")
+            return BAD_INPUT
+        _report(runs, options.out)
+    except (NoRunsError, OutputError) as error:
+        _complain(str(error))
+        return BAD_INPUT
+    return BAD_INPUT if runs.problems else 0
+
+
+def _report(runs: Runs, out: Path) -> None:
+    from reports.findings import headline
+    from reports.publish import publish
+    from reports.report import make_report
+
+    files, found = make_report(runs)
+    publish(files, out)
+    sys.stdout.write(f"Report: {out / 'index.html'}\n")
+    for sentence in headline(found):
+        sys.stdout.write(f"  {sentence}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reports", description="Make a report of recorded runs.")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUNS", help="a run's folder, or a folder that holds runs"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder that the report is written to")
+    return parser
+
+
+def _complain(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

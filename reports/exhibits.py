@@ -1,0 +1,112 @@
+"""Figures and tables: found by looking into their packages, so that adding one is adding a file."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.style import FORMATS, house_style, laid_out, saved
+from reports.table import Rendered, render, to_csv, to_latex, to_markdown
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+SECTIONS = {
+    "time": "Where does the time go?",
+    "memory": "Where does the memory go?",
+    "optimizations": "What did each optimization buy?",
+    "setup": "What ran, and on what?",
+    "outcomes": "How did it end?",
+}
+"""Sections of the page in order; a figure or table names the one that it stands in."""
+
+
+@dataclass(frozen=True, slots=True)
+class FigureExhibit:
+    """A drawn figure with everything that goes with it."""
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    alt_text: str
+    files: dict[str, bytes]
+    """By format."""
+    csv: str
+    """The numbers behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableExhibit:
+    """A table, rendered for people and written in three forms."""
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    rendered: Rendered
+    files: dict[str, str]
+    """By file extension."""
+
+
+def figures(runs: Runs) -> list[FigureExhibit]:
+    """Every figure that these runs have data for."""
+    import reports.figures
+
+    with house_style():
+        return [figure for module in _modules(reports.figures) if (figure := draw_figure(module, runs)) is not None]
+
+
+def tables(runs: Runs) -> list[TableExhibit]:
+    """Every table that these runs have data for."""
+    import reports.tables
+
+    return [table for module in _modules(reports.tables) if (table := build_table(module, runs)) is not None]
+
+
+def draw_figure(module: Any, runs: Runs) -> FigureExhibit | None:
+    """One figure in all formats; None when there is nothing to draw."""
+    frame = module.data(runs)
+    figure = None if frame.empty else module.draw(runs)
+    if figure is None:
+        return None
+    laid_out(figure)
+    return FigureExhibit(
+        name=_name(module),
+        section=module.SECTION,
+        title=module.TITLE,
+        caption=module.caption(runs),
+        alt_text=module.alt_text(runs),
+        files={kind: saved(figure, kind) for kind in FORMATS},
+        csv=to_csv(frame),
+    )
+
+
+def build_table(module: Any, runs: Runs) -> TableExhibit | None:
+    """One table in all forms; None when it has no rows."""
+    frame: pd.DataFrame = module.build(runs)
+    if frame.empty:
+        return None
+    frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *(column.name for column in module.COLUMNS)])))
+    rendered = render(frame, module.COLUMNS)
+    files = {
+        "md": f"{module.CAPTION}\n\n{to_markdown(rendered)}",
+        "csv": to_csv(frame),
+        "tex": to_latex(rendered, module.CAPTION, _name(module)),
+    }
+    return TableExhibit(_name(module), module.SECTION, module.TITLE, module.CAPTION, rendered, files)
+
+
+def _modules(package: ModuleType) -> list[Any]:
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    found: list[Any] = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    return sorted(found, key=lambda module: (list(SECTIONS).index(module.SECTION), module.ORDER, module.__name__))
+
+
+def _name(module: ModuleType) -> str:
+    return module.__name__.rsplit(".", 1)[-1]

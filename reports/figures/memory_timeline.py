@@ -1,0 +1,115 @@
+"""Memory through one generation, with and without each optimization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.comparison import in_order
+from reports.memory import best_counter, stage_peaks
+from reports.palette import BAND, FAINT, WEIGHTS, stack_colours
+from reports.panels import shown, span_number, what_is_left_out
+from reports.style import legend_on_top, new_figure, readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from reports.runs import Runs
+
+SECTION, ORDER = "memory", 20
+TITLE = "Memory over time"
+
+_GIB = 1024**3
+_MAX_LINES = 5  # of one panel; more cannot be told apart
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """Time line of the runs that are drawn: the baseline and the first stacks of each group."""
+    chosen = _chosen(runs)
+    if chosen.empty:
+        return pd.DataFrame()
+    rows = runs.table("memory", list(chosen["run_id"]))
+    if rows.empty:
+        return pd.DataFrame()
+    best = best_counter(rows)
+    line = rows[["run_id", "t_s", "stage", "step"]].assign(bytes=best["bytes"], counter=best["counter"])
+    line = line[line["bytes"].notna()].astype({"run_id": object, "stage": object})
+    return chosen.merge(line, on="run_id", sort=False)
+
+
+def caption(runs: Runs) -> str:
+    frame = data(runs)
+    counters = " and ".join(dict.fromkeys(frame["counter"]))
+    return (
+        f"{counters.capitalize()} through one generation, from its start. Dashed: weights. The bands are the stages of the "
+        "first run of each panel; alternate steps of a loop are shaded." + what_is_left_out(stage_peaks(runs))
+    )
+
+
+def alt_text(runs: Runs) -> str:
+    top = data(runs).groupby(["group", "stack"], sort=False)["bytes"].max() / _GIB
+    parts = [f"{group} with {stack} reaches {value:.2f} GiB" for (group, stack), value in top.items()]  # pyright: ignore
+    return "Lines of memory over time. " + "; ".join(parts[:16]) + "."
+
+
+def draw(runs: Runs) -> Figure | None:
+    frame = data(runs)
+    if frame.empty:
+        return None
+    groups = list(frame["group"].unique())
+    figure = new_figure(0.45 + 1.25 * len(groups))
+    panels = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
+    stacks = list(dict.fromkeys(frame["stack"]))
+    baselines = frame.loc[frame["is_baseline"], "stack"]
+    colours = stack_colours(stacks, None if baselines.empty else str(baselines.iloc[0]))
+    peaks = stage_peaks(runs)
+    for axes, group in zip(panels, groups, strict=True):
+        rows = frame[frame["group"] == group]
+        _draw_group(axes, rows, colours)
+        weights = peaks.loc[peaks["group"] == group, "weights_bytes"].max() if len(peaks) else float("nan")
+        if pd.notna(weights):
+            axes.axhline(weights / _GIB, color=WEIGHTS, linestyle=(0, (4, 2)), linewidth=0.9)
+        axes.set_title(readable(group), pad=9)
+        axes.set_ylabel("GiB")
+    panels[-1].set_xlabel("time since the start of the generation (s)")
+    legend_on_top(figure, _legend(colours))
+    return figure
+
+
+def _chosen(runs: Runs) -> pd.DataFrame:
+    ordered = in_order(runs)
+    ordered = shown(ordered[ordered["outcome"] == "ok"])[["run_id", "group", "workload", "stack", "is_baseline"]]
+    return ordered.groupby("group", sort=False).head(_MAX_LINES)
+
+
+def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+    first = rows[rows["run_id"] == rows["run_id"].iloc[0]]
+    for run_id in rows["run_id"].unique():
+        line = rows[rows["run_id"] == run_id]
+        colour = colours[line["stack"].iloc[0]]
+        axes.step(line["t_s"], line["bytes"] / _GIB, where="post", color=colour, linewidth=0.8)
+    _shade_stages(axes, first)
+    axes.set_xlim(0, float(rows["t_s"].max()))
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y")
+
+
+def _shade_stages(axes: Axes, line: pd.DataFrame) -> None:
+    """Alternate bands for the spans of a loop, and the name of each stage above its first span."""
+    starts = line.groupby(span_number(line)).agg(t_s=("t_s", "min"), stage=("stage", "first"))
+    ends = [*starts["t_s"].iloc[1:], float(line["t_s"].max())]
+    for index, (start, end) in enumerate(zip(starts["t_s"], ends, strict=True)):
+        if index % 2:
+            axes.axvspan(start, end, color=BAND, linewidth=0, zorder=0)
+    for stage, start in starts.groupby("stage", sort=False)["t_s"].min().items():
+        axes.annotate(readable(str(stage)), (start, 1), (0, 2), xycoords=("data", "axes fraction"), fontsize=5.5,
+                      textcoords="offset points", color=FAINT, annotation_clip=False)  # fmt: skip
+
+
+def _legend(colours: dict[str, str]) -> dict[str, object]:
+    from matplotlib.lines import Line2D
+
+    entries: dict[str, object] = {readable(name): Line2D([], [], color=c, linewidth=1.2) for name, c in colours.items()}
+    return entries | {"weights": Line2D([], [], color=WEIGHTS, linestyle=(0, (4, 2)), linewidth=0.9)}

@@ -1,0 +1,63 @@
+"""Where the time goes: seconds of each operator class, with and without each optimization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.breakdown import by_segment
+from reports.palette import CLASS_COLOURS
+from reports.panels import shown, stacked_rows, swatches, what_is_left_out
+from reports.style import legend_on_top, new_figure, readable
+from reports.units import quantity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from reports.runs import Runs
+
+SECTION, ORDER = "time", 10
+TITLE = "Operator breakdown"
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """Seconds of each segment of each run."""
+    return by_segment(runs)
+
+
+def caption(runs: Runs) -> str:
+    frame = data(runs)
+    clocks = " and ".join(dict.fromkeys(frame["clock"]))
+    return (
+        f"Time of one generation by operator class ({clocks} of the profiled pass). Attention is drawn as its core (QK\u1d40, "
+        "softmax, AV) and its projections (q, k, v, out), so that both readings of its share can be taken. Percentages are "
+        "shares of the bar." + what_is_left_out(frame)
+    )
+
+
+def alt_text(runs: Runs) -> str:
+    largest = data(runs).sort_values("share", ascending=False).drop_duplicates("run_id")
+    parts = [f"{row.group} with {row.stack}: {row.segment} {row.share:.0%}" for row in largest.itertuples()]
+    return "Stacked bars of time by operator class. Largest class of each bar: " + "; ".join(parts[:12]) + "."
+
+
+def draw(runs: Runs) -> Figure | None:
+    frame = shown(data(runs))
+    if frame.empty:
+        return None
+    groups = list(frame["group"].unique())
+    counts = [frame.loc[frame["group"] == group, "run_id"].nunique() for group in groups]
+    figure = new_figure(0.55 + sum(0.19 * count + 0.5 for count in counts))
+    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[count + 0.6 for count in counts])[:, 0]
+    for axes, group in zip(panels, groups, strict=True):
+        rows = frame[frame["group"] == group]
+        totals = rows.groupby("run_id")["seconds"].sum()
+        ends = {run_id: quantity(seconds, "s") for run_id, seconds in totals.items()}
+        stacked_rows(axes, rows, "seconds", "segment", CLASS_COLOURS, end_labels=ends)
+        axes.set_title(readable(group))
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x")
+    panels[-1].set_xlabel(f"{frame['clock'].iloc[0]} of one generation (s)")
+    legend_on_top(figure, swatches(CLASS_COLOURS, list(frame["segment"])))
+    return figure

@@ -1,0 +1,95 @@
+"""What is left of the baseline's time, by operator class: every workload on one axis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.breakdown import by_segment
+from reports.palette import CLASS_COLOURS, ink_on
+from reports.panels import shown, swatches, what_is_left_out
+from reports.style import bars_from_zero, legend_on_top, new_figure, readable
+from reports.units import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from reports.runs import Runs
+
+SECTION, ORDER = "optimizations", 20
+TITLE = "Operator breakdown, relative to the baseline"
+
+_GAP = 0.7  # between workloads, in bars
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """Seconds of each segment as a share of the whole time of the group's baseline run."""
+    frame = by_segment(runs)
+    if frame.empty:
+        return frame
+    compared = frame.groupby("group")["run_id"].transform("nunique") > 1
+    return frame[compared & frame["relative"].notna()]
+
+
+def caption(runs: Runs) -> str:
+    frame = data(runs)
+    baselines = ", ".join(dict.fromkeys(frame.loc[frame["is_baseline"], "stack"]))
+    return (
+        f"Time by operator class as a share of the baseline's whole time (baseline: {baselines}); a bar that ends below 1 "
+        "needs less operator time than the baseline. Each bar is a run of its own, so small differences between bars are "
+        "drift between runs: the paired speed-ups say what is certain." + what_is_left_out(frame)
+    )
+
+
+def alt_text(runs: Runs) -> str:
+    totals = data(runs).groupby(["group", "stack"], sort=False)["relative"].sum()
+    parts = [f"{group} with {stack} {value:.2f}" for (group, stack), value in totals.items()]  # pyright: ignore
+    return "Stacked bars of operator time relative to the baseline: " + "; ".join(parts[:20]) + "."
+
+
+def draw(runs: Runs) -> Figure | None:
+    frame = shown(data(runs))
+    if frame.empty:
+        return None
+    figure = new_figure(2.7)
+    axes = figure.subplots()
+    positions, centres = _positions(frame)
+    for run_id, bar in frame.groupby("run_id", sort=False):
+        _draw_bar(axes, positions[str(run_id)], bar)
+    stacks = frame.drop_duplicates("run_id").set_index("run_id")["stack"]
+    labels = [readable(stacks[run_id]) for run_id in positions]
+    axes.set_xticks(list(positions.values()), labels, rotation=38, ha="right", rotation_mode="anchor")
+    top = float(frame.groupby("run_id")["relative"].sum().max())
+    for group, centre in centres.items():
+        axes.text(centre, top * 1.09, readable(group), ha="center", va="bottom", fontsize=7, fontweight="bold")
+    axes.set_xlim(-0.6, max(positions.values()) + 0.6)
+    bars_from_zero(axes, along="y")
+    axes.set_ylim(0, top * 1.08)
+    axes.set_ylabel("time / baseline's time")
+    legend_on_top(figure, swatches(CLASS_COLOURS, list(frame["segment"])))
+    return figure
+
+
+def _positions(frame: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
+    """Where each run's bar stands and where each group's name goes, in bar widths."""
+    positions, centres, here = {}, {}, 0.0
+    for group, rows in frame.groupby("group", sort=False):
+        run_ids = list(rows["run_id"].unique())
+        positions |= {run_id: here + index for index, run_id in enumerate(run_ids)}
+        centres[str(group)] = here + (len(run_ids) - 1) / 2
+        here += len(run_ids) + _GAP
+    return positions, centres
+
+
+def _draw_bar(axes: Axes, position: float, bar: pd.DataFrame) -> None:
+    bottom = 0.0
+    for segment, height, share in zip(bar["segment"], bar["relative"], bar["share"], strict=True):
+        colour = CLASS_COLOURS[segment]
+        axes.bar(position, height, bottom=bottom, width=0.8, color=colour, edgecolor="white", linewidth=0.5)
+        if height > 0.07:
+            axes.text(position, bottom + height / 2, percent(share), ha="center", va="center_baseline", fontsize=5.5,
+                      color=ink_on(colour))  # fmt: skip
+        bottom += height
+    axes.annotate(f"{bottom:.2f}", (position, bottom), (0, 1), textcoords="offset points", ha="center", fontsize=6)

@@ -1,0 +1,137 @@
+"""What the numbers say, in plain sentences: each made from the data, with its numbers and intervals, never from a
+template alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.breakdown import by_kind, by_segment
+from reports.comparison import latencies
+from reports.memory import stage_peaks
+from reports.style import readable
+from reports.units import TIMES, percent, quantity, with_interval
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+QUESTIONS = ("time", "memory", "optimizations")
+"""Sections of the page that open with findings."""
+
+_VERBS = {"FASTER": "faster than", "SLOWER": "slower than"}
+
+
+def findings(runs: Runs) -> dict[str, list[str]]:
+    """Sentences by question, the most telling one first; a question without data has none."""
+    return {
+        "time": list(_time(runs)),
+        "memory": list(_memory(runs)),
+        "optimizations": list(_optimizations(runs)),
+    }
+
+
+def headline(found: dict[str, list[str]], limit: int = 3) -> list[str]:
+    """The first sentence of each question; further ones of a question where another has none."""
+    first = [sentences[0] for sentences in found.values() if sentences]
+    more = [sentence for sentences in found.values() for sentence in sentences[1:]]
+    return [*first, *more][:limit]
+
+
+def _time(runs: Runs) -> Iterator[str]:
+    """Of each group's baseline: the two largest classes, and which kind of attention takes the most."""
+    frame = by_segment(runs)
+    if frame.empty:
+        return
+    classes = frame.assign(
+        name=frame["segment"].replace({"attention core": "attention", "attention projection": "linear"})
+    )
+    kinds = by_kind(runs)
+    sentences = []
+    for group, members in classes.groupby("group", sort=False):
+        rows = _first_run(members)
+        shares = rows.groupby("name")["share"].sum().sort_values(ascending=False)
+        top, *rest = [f"{readable(str(name))} takes {percent(share)}" for name, share in shares.head(2).items()]
+        clock = rows["clock"].iloc[0]
+        text = f"{readable(str(group))} with {readable(rows['stack'].iloc[0])}: {top} of the {clock}"
+        text += f", {rest[0].replace(' takes', '')}" if rest else ""
+        sentences.append((float(shares.iloc[0]), text + _largest_kind(kinds, rows["run_id"].iloc[0]) + "."))
+    yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
+
+
+def _largest_kind(kinds: pd.DataFrame, run_id: str) -> str:
+    core = kinds[(kinds["run_id"] == run_id) & (kinds["part"] == "core")] if len(kinds) else kinds
+    if len(core) < 2 or core["seconds"].sum() == 0:
+        return ""
+    largest = core.loc[core["seconds"].idxmax()]
+    return f"; {percent(largest['seconds'] / core['seconds'].sum())} of attention is {largest['kind']}"
+
+
+def _memory(runs: Runs) -> Iterator[str]:
+    """Of each group: where the baseline peaks, how much of that is weights, and which stack lowers it the most."""
+    frame = stage_peaks(runs)
+    if frame.empty:
+        return
+    stages = frame[frame["stage"] != "generate"]
+    peaks = (stages if len(stages) else frame).sort_values("peak_bytes", ascending=False, kind="stable")
+    peaks = peaks.drop_duplicates("run_id")
+    sentences = []
+    for group, rows in peaks.groupby("group", sort=False):
+        at = _first_run(rows).iloc[0]
+        text = f"{readable(str(group))} with {readable(at['stack'])} peaks at {quantity(at['peak_bytes'], 'bytes')}"
+        text += f" of {at['counter']} in {readable(at['stage'])}"
+        if pd.notna(at["weights_bytes"]):
+            text += f", {percent(at['weights_bytes'] / at['peak_bytes'])} of it weights"
+        saved, ending = _largest_saving(rows, at)
+        sentences.append((saved, text + ending + "."))
+    yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
+
+
+def _largest_saving(rows: pd.DataFrame, baseline: Any) -> tuple[float, str]:
+    comparable = rows[(rows["counter"] == baseline["counter"]) & (rows["run_id"] != baseline["run_id"])]
+    if comparable.empty:
+        return 0.0, ""
+    least = comparable.loc[comparable["peak_bytes"].idxmin()]
+    saved = 1 - least["peak_bytes"] / baseline["peak_bytes"]
+    if saved < 0.01:
+        return 0.0, "; no other stack lowers the peak"
+    return float(
+        saved
+    ), f"; {readable(least['stack'])} needs {percent(saved)} less ({quantity(least['peak_bytes'], 'bytes')})"
+
+
+def _optimizations(runs: Runs) -> Iterator[str]:
+    """Every decided comparison, the largest first, then those that make no difference, then the undecided ones."""
+    frame = latencies(runs)
+    rows = []
+    for row in frame.to_dict("records"):
+        for prefix, other in (("ref", row["reference"]), ("box", "out_of_the_box")):
+            if not pd.isna(row[f"{prefix}_speedup"]):
+                rows.append((row, prefix, other))
+    order = {"FASTER": 0, "SLOWER": 1, "SAME": 2, "UNCLEAR": 3}
+    rows.sort(key=lambda item: (order[item[0][f"{item[1]}_verdict"]], -abs(item[0][f"{item[1]}_speedup"] - 1)))
+    yield from (_comparison(row, prefix, str(other)) for row, prefix, other in rows)
+
+
+def _comparison(row: dict[Any, Any], prefix: str, other: str) -> str:
+    word, speedup = row[f"{prefix}_verdict"], row[f"{prefix}_speedup"]
+    low, high, pairs = row[f"{prefix}_low"], row[f"{prefix}_high"], int(row[f"{prefix}_pairs"])
+    who, other = f"{readable(row['stack'])} on {readable(row['group'])}", readable(other)
+    inverted = word == "SLOWER"
+    values = [1 / value for value in (speedup, high, low)] if inverted else [speedup, low, high]
+    median, *interval = with_interval(*values).split(" ", 1)
+    size = " ".join([f"{median}{TIMES}", *interval])
+    trials = f"{pairs} paired {'trial' if pairs == 1 else 'trials'}"
+    if word in _VERBS:
+        return f"{who} is {size} {_VERBS[word]} {other} ({trials})."
+    middle = "makes no difference to" if word == "SAME" else "cannot be told from"
+    return f"{who} {middle} {other}: {size} ({trials})."
+
+
+def _first_run(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the baseline run, or of the group's first where the baseline has none."""
+    baseline = rows[rows["is_baseline"]]
+    chosen = baseline if len(baseline) else rows
+    return chosen[chosen["run_id"] == chosen["run_id"].iloc[0]]

@@ -1,0 +1,93 @@
+"""Figures made of one panel a group of runs: how many there are room for, and stacked bars with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.palette import INK, ink_on
+from reports.style import readable
+from reports.units import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_GROUPS = 6
+"""Groups that a figure has room for; the tables hold them all."""
+MAX_STACKS = 12
+"""Stacks of one group that a figure has room for."""
+
+
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a figure has room for: the first groups, and of each its first stacks (the baseline comes first)."""
+    if frame.empty:
+        return frame
+    kept = frame[frame["group"].isin(frame["group"].unique()[:MAX_GROUPS])]
+    rank = kept.groupby("group", sort=False)["run_id"].transform(lambda ids: pd.factorize(ids)[0])
+    return kept[rank < MAX_STACKS]
+
+
+def what_is_left_out(frame: pd.DataFrame) -> str:
+    """A sentence for the caption when `shown` had to leave something out; empty otherwise."""
+    if frame.empty or len(shown(frame)) == len(frame):
+        return ""
+    drawn, known = shown(frame)["run_id"].nunique(), frame["run_id"].nunique()
+    return f" Drawn are {drawn} of {known} runs; the table holds them all."
+
+
+def span_number(rows: pd.DataFrame) -> pd.Series:
+    """Number of the span (stage and step) that each row of a time line lies in, from 0."""
+    step = rows["step"].fillna(-1)
+    return ((rows["stage"] != rows["stage"].shift()) | (step != step.shift())).cumsum() - 1
+
+
+def stacked_rows(
+    axes: Axes, rows: pd.DataFrame, value: str, segment: str, colours: Mapping[str, str], **options: Any
+) -> None:
+    """One horizontal stacked bar for each run in `rows`, top to bottom, its parts labelled with their share of the bar.
+
+    Args:
+        axes: where to draw; its y axis gets the stacks' names.
+        rows: columns run_id, stack, `value`, `segment`; runs and segments in the order in which they are drawn.
+        value: column of lengths.
+        segment: column that says which part of the bar a row is.
+        colours: by segment.
+        options: ``end_labels`` (text right of each bar, by run id), ``hatches`` (by segment).
+    """
+    run_ids = list(rows["run_id"].unique())
+    widest = float(rows.groupby("run_id")[value].sum().max()) or 1.0
+    for position, run_id in enumerate(run_ids):
+        bar = rows[rows["run_id"] == run_id]
+        whole = float(bar[value].sum()) or 1.0
+        left = 0.0
+        for name, width in zip(bar[segment], bar[value], strict=True):
+            colour, hatch = colours[name], options.get("hatches", {}).get(name)
+            axes.barh(
+                position, width, left=left, height=0.74, color=colour, edgecolor="white", linewidth=0.5, hatch=hatch
+            )
+            if width / widest > 0.055:
+                axes.text(left + width / 2, position, percent(width / whole), ha="center", va="center_baseline",
+                          fontsize=5.5, color=INK if hatch else ink_on(colour))  # fmt: skip
+            left += width
+        end = options.get("end_labels", {}).get(run_id)
+        if end:
+            axes.annotate(end, (left, position), (3, 0), textcoords="offset points", va="center", fontsize=6)
+    stacks = rows.drop_duplicates("run_id")["stack"]
+    axes.set_yticks(range(len(run_ids)), [readable(stack) for stack in stacks])
+    axes.set_ylim(len(run_ids) - 0.45, -0.55)
+    axes.set_xlim(0, widest * (1.14 if options.get("end_labels") else 1.02))
+
+
+def swatches(
+    colours: Mapping[str, str], used: Sequence[str], hatches: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Legend entries for the colours that are in use, in the palette's order."""
+    from matplotlib.patches import Patch
+
+    return {
+        readable(name): Patch(facecolor=colour, edgecolor="white", hatch=(hatches or {}).get(name))
+        for name, colour in colours.items()
+        if name in set(used)
+    }

@@ -1,0 +1,23 @@
+"""A whole report as files: the page, the figures and the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.exhibits import figures, tables
+from reports.findings import findings
+from reports.page import render_page
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+
+def make_report(runs: Runs) -> tuple[dict[str, bytes], dict[str, list[str]]]:
+    """Files by relative path, and the findings by question. The same records always give the same bytes."""
+    drawn, built, found = figures(runs), tables(runs), findings(runs)
+    files: dict[str, bytes] = {"index.html": render_page(runs, drawn, built, found).encode()}
+    for figure in drawn:
+        files |= {f"figures/{figure.name}.{kind}": content for kind, content in figure.files.items()}
+    for table in built:
+        files |= {f"tables/{table.name}.{kind}": content.encode() for kind, content in table.files.items()}
+    return files, found

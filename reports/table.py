@@ -1,0 +1,158 @@
+"""A table's columns and its three forms: Markdown, CSV and LaTeX. Names from records can hold anything; none breaks a
+form.
+
+CSV holds the raw values in SI units, under their own names; the other two hold what people read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.units import EN_DASH, NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
+
+Cell = Callable[[dict[str, Any], Unit | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How one column of a frame is read by people."""
+
+    header: str
+    name: str
+    """The frame's column; it is also what the column sorts by."""
+    cell: Cell
+    is_number: bool = True
+    base: str | None = None
+    """Base unit of a quantity; the whole column gets one unit, named in the header."""
+
+    def unit(self, frame: pd.DataFrame) -> Unit | None:
+        return None if self.base is None else unit_for(frame[self.name].astype(float), self.base)
+
+    def full_header(self, frame: pd.DataFrame) -> str:
+        unit = self.unit(frame)
+        return f"{self.header} ({unit.symbol})" if unit else self.header
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A table as people read it: headers, rows of text, and for each cell the value that it sorts by."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    keys: list[list[Any]]
+    are_numbers: list[bool]
+
+
+def text(header: str, name: str) -> Column:
+    return Column(header, name, lambda row, _: NONE if _missing(row[name]) else str(row[name]), is_number=False)
+
+
+def count(header: str, name: str) -> Column:
+    return Column(header, name, lambda row, _: NONE if _missing(row[name]) else f"{row[name]:,.0f}")
+
+
+def quantity(header: str, name: str, base: str, ends: tuple[str, str] | None = None) -> Column:
+    """A quantity in the unit that suits the column; with `ends`, the columns of its interval."""
+
+    def cell(row: dict[str, Any], unit: Unit | None) -> str:
+        size = unit.size if unit else 1.0
+        if _missing(row[name]):
+            return NONE
+        if ends is None:
+            return rounded(row[name] / size)
+        low, high = (None if _missing(row[end]) else row[end] / size for end in ends)
+        return with_interval(row[name] / size, low, high)
+
+    return Column(header, name, cell, base=base)
+
+
+def factor(header: str, name: str, ends: tuple[str, str] | None = None) -> Column:
+    """A ratio, written with a multiplication sign."""
+
+    def cell(row: dict[str, Any], _: Unit | None) -> str:
+        if _missing(row[name]):
+            return NONE
+        if ends is None or _missing(row[ends[0]]):
+            return ratio(row[name])
+        median, rest = with_interval(row[name], row[ends[0]], row[ends[1]]).split(" ", 1)
+        return f"{median}{TIMES} {rest}"
+
+    return Column(header, name, cell)
+
+
+def share(header: str, name: str) -> Column:
+    return Column(header, name, lambda row, _: NONE if _missing(row[name]) else percent(row[name]))
+
+
+def render(frame: pd.DataFrame, columns: Sequence[Column]) -> Rendered:
+    """The frame as text, column by column."""
+    units = [column.unit(frame) for column in columns]
+    records = frame.to_dict("records")
+    return Rendered(
+        headers=[column.full_header(frame) for column in columns],
+        rows=[[column.cell(row, unit) for column, unit in zip(columns, units, strict=True)] for row in records],  # pyright: ignore
+        keys=[[None if _missing(row[column.name]) else row[column.name] for column in columns] for row in records],
+        are_numbers=[column.is_number for column in columns],
+    )
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Raw values, SI units."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def to_markdown(table: Rendered) -> str:
+    """A GitHub table."""
+    rule = ["---:" if number else "---" for number in table.are_numbers]
+    lines = [
+        [_markdown(header) for header in table.headers],
+        rule,
+        *([_markdown(cell) for cell in row] for row in table.rows),
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_latex(table: Rendered, caption: str, label: str) -> str:
+    """A booktabs table for a paper: ``\\usepackage{booktabs}``."""
+    spec = "".join("r" if number else "l" for number in table.are_numbers)
+    head = " & ".join(_latex(header) for header in table.headers)
+    body = "".join(f"    {' & '.join(_latex(cell) for cell in row)} \\\\\n" for row in table.rows)
+    return (
+        f"\\begin{{table}}\n  \\centering\n  \\caption{{{_latex(caption)}}}\n  \\label{{tab:{label}}}\n"
+        f"  \\begin{{tabular}}{{{spec}}}\n    \\toprule\n    {head} \\\\\n    \\midrule\n{body}"
+        "    \\bottomrule\n  \\end{tabular}\n\\end{table}\n"
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}",
+    EN_DASH: "--", TIMES: r"$\times$", "µ": r"$\mu$", "…": r"\ldots{}", "\u1d40": r"$^{\mathsf{T}}$",
+}  # fmt: skip
+
+
+def _latex(value: str) -> str:
+    """Text that LaTeX prints as it stands; brackets are braced, since one after ``\\\\`` would be read as an option."""
+    return "".join(_LATEX.get(letter, letter) for letter in _one_line(value))
+
+
+def _markdown(value: str) -> str:
+    """Text that Markdown shows as it stands, HTML included."""
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", _one_line(value))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _one_line(value: str) -> str:
+    """No line breaks and no control characters: both would end a row or hide text."""
+    spaced = " ".join(value.split())
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in spaced)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (not isinstance(value, str | list | dict) and bool(pd.isna(value)))

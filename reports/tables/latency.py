@@ -1,0 +1,39 @@
+"""Latency of a generation: median with its interval, and paired speed-ups with a verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.comparison import latencies
+from reports.table import count, factor, quantity, text
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+SECTION, ORDER = "optimizations", 10
+TITLE = "Latency and speed-up"
+CAPTION = (
+    "Latency of one whole generation in the quiet pass: median of the trials with its 95 % interval. Speed-ups are medians of "
+    "the ratios of paired, interleaved trials; above 1 the stack is faster. SAME: the whole interval is within 2 % of 1. "
+    "UNCLEAR: the trials do not decide it."
+)
+COLUMNS = (
+    text("Workload", "group"),
+    text("Stack", "stack"),
+    count("Trials", "trials"),
+    quantity("Median [95 % interval]", "median_s", "s", ("low_s", "high_s")),
+    quantity("Min", "min_s", "s"),
+    quantity("Max", "max_s", "s"),
+    factor("Speed-up over out of the box", "box_speedup", ("box_low", "box_high")),
+    text("Verdict", "box_verdict"),
+    text("Reference", "reference"),
+    factor("Speed-up over reference", "ref_speedup", ("ref_low", "ref_high")),
+    text("Verdict", "ref_verdict"),
+)
+
+
+def build(runs: Runs) -> pd.DataFrame:
+    """A row for each finished run; seconds."""
+    return latencies(runs)

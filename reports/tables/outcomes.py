@@ -1,0 +1,32 @@
+"""How every run ended, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.comparison import in_order
+from reports.table import text
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+SECTION, ORDER = "outcomes", 10
+TITLE = "Outcomes"
+CAPTION = "How every run ended. Nothing that was asked for is left out, unreadable folders included."
+COLUMNS = (
+    text("Workload", "group"),
+    text("Stack", "stack"),
+    text("Outcome", "outcome"),
+    text("Reason", "reason"),
+    text("Run", "run_id"),
+)
+
+
+def build(runs: Runs) -> pd.DataFrame:
+    """A row for each run, then one for each folder that could not be read."""
+    columns = ["group", "stack", "outcome", "reason", "run_id"]
+    known = in_order(runs)[columns]
+    unread = pd.DataFrame([{"outcome": "unreadable", "reason": problem} for problem in runs.problems], columns=columns)
+    return known if unread.empty else pd.concat([known, unread.astype(object)], ignore_index=True)
