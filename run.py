@@ -34,6 +34,7 @@ def run(config: DictConfig) -> None:
 
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on, so that they can be said in one sentence
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # the allocator's remarks on being profiled are no news
     try:
         run()
     except (HydraException, OmegaConfBaseException) as error:

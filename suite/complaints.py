@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from importlib import resources
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -48,8 +49,11 @@ def _unknown_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group:
         return _first_line(error)
-    accepted = ", ".join(error.options or ()) or "nothing"
-    return f"{group}={option}: there is no such option; accepted: {accepted}{_suggestion(option, error.options or ())}"
+    # For a group that takes several options Hydra names none of them.
+    folder = resources.files("conf") / group.partition("@")[0]
+    known = [entry.name.removesuffix(".yaml") for entry in folder.iterdir()] if folder.is_dir() else []
+    options = list(error.options or sorted(known))
+    return f"{group}={option}: there is no such option; accepted: {', '.join(options)}{_suggestion(option, options)}"
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:
@@ -62,6 +66,6 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     return f"{key}: there is no such key{f' in {where}' if where else ''}{known}{suggestion}"
 
 
-def _suggestion(word: str, accepted: list[str] | tuple[str, ...]) -> str:
+def _suggestion(word: str, accepted: list[str]) -> str:
     close = difflib.get_close_matches(re.sub(r"\W", "", word), accepted, n=1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -5,7 +5,8 @@ It knows its identity before anything heavy is imported, so a finished run is re
 
 from __future__ import annotations
 
-import tempfile
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -101,9 +102,13 @@ class Experiment:
     def run(self, say: Callable[[str], None]) -> Record:
         """Execute and save; the run's folder appears complete or not at all."""
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{self.name}.scratch-", dir=self.output_dir) as scratch:
-            result = self.execution.execute(self, Path(scratch), say)
-            records.save(result.record, result.tables, self.folder, extra=Path(scratch))
+        scratch = self.output_dir / f".{self.name}.scratch-{os.getpid()}"
+        scratch.mkdir()
+        try:
+            result = self.execution.execute(self, scratch, say)
+            records.save(result.record, result.tables, self.folder, extra=scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         return result.record
 
     def workload_facts(self) -> WorkloadFacts:

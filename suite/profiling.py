@@ -7,6 +7,7 @@ elsewhere, and is an order of magnitude faster than ``prof.events()``.
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from suite.subject import Subject
 
 TRACE_FOLDER = "trace"
+QUIET_KINETO = "6"
+"""Above the level at which Kineto tells the error stream that profiling began and ended."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def profiled(device: str, trace: Path, **options: Any) -> Iterator[None]:
     """
     from torch.profiler import ProfilerActivity, profile
 
+    os.environ.setdefault("KINETO_LOG_LEVEL", QUIET_KINETO)
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
     with profile(activities=activities, **options) as profiler:
         yield
@@ -65,8 +69,10 @@ def profile_generation(subject: Subject) -> ProfiledGeneration:
         subject.generate()
         subject.clock.synchronize()
         watched_s = time.perf_counter() - start
-    attribution = attribute(read_trace(path), num_frames=workload.request.num_frames)
-    _keep_or_drop(path, subject.save_trace)
+    try:
+        attribution = attribute(read_trace(path), num_frames=workload.request.num_frames)
+    finally:
+        _keep_or_drop(path, subject.save_trace)
     return ProfiledGeneration(attribution, watched_s)
 
 

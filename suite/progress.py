@@ -19,7 +19,7 @@ def announce(experiment: Experiment, *, rerun: bool) -> Record:
     Raises:
         RunFailedError: it failed; its record is saved.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     finished = None if rerun else experiment.finished()
     if finished is not None:
         console.print(f"[dim]finished before[/] {escape(experiment.name)}: {_ending(finished)}")

@@ -319,13 +319,28 @@ def find_records(folder: Path) -> list[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left beside `folder`: partial folders, and replaced ones whose successor exists."""
+    """Tidy up after processes that were killed while saving `folder`; what a living process is writing stays.
+
+    A partial folder is deleted. A replaced one is deleted where its successor arrived, and put back where it did not.
+    """
     for leftover in folder.parent.glob(f".{folder.name}.*-*"):
-        replaced = leftover.name.startswith(f".{folder.name}.replaced-")
-        if replaced and not folder.exists():
+        kind, _, process = leftover.name.removeprefix(f".{folder.name}.").partition("-")
+        if kind not in ("partial", "replaced", "scratch") or _is_alive(process):
+            continue
+        if kind == "replaced" and not folder.exists():
             leftover.rename(folder)
-        elif replaced or leftover.name.startswith(f".{folder.name}.partial-"):
+        else:
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _flush(folder: Path) -> None:

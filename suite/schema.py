@@ -21,7 +21,7 @@ class RequestConfig:
     """Text that is drawn."""
     negative_prompt: Optional[str] = MISSING  # noqa: UP045
     """Text to steer away from; used with guidance."""
-    batch_size: int = MISSING
+    batch_size: Optional[int] = MISSING  # noqa: UP045
     """Images or videos generated at once."""
     height: Optional[int] = MISSING  # noqa: UP045
     """Output height in pixels."""
