@@ -78,8 +78,10 @@ def _meanwhile(events: Events, context: Context, spans: Spans) -> Mask:
 
 
 def _of_graphs(events: Events, origin: Ints) -> Mask:
-    launches_graph = np.array(["GraphLaunch" in name for name in events.names] or [False], bool)
-    return (origin >= 0) & launches_graph[events.spans.name[origin]] if len(events) else origin >= 0
+    if len(events) == 0:
+        return origin >= 0
+    launches_graph = np.array(["GraphLaunch" in name for name in events.names], bool)
+    return np.logical_and(origin >= 0, launches_graph[events.spans.name[origin]])
 
 
 def _has_class(events: Events, owner: Ints) -> Mask:

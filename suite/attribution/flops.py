@@ -1,4 +1,6 @@
-"""FLOPs of one call from shapes alone: a multiply and an add are two; what is not a matrix product or convolution is not counted.
+"""FLOPs of one call from shapes alone.
+
+A multiply and an add are two. Matrix products and convolutions are counted, and what is made of them; nothing else is.
 
 Pure functions, so that a trace (shapes as text) and a simulation (shapes of tensors that do not exist) count alike. An
 operator of `FORMULAS` does the work itself. One of `WRAPPERS` is counted only where nothing it called has been, since

@@ -7,6 +7,7 @@ longer one is outside; of identical ones the first. A span of no length contains
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -122,6 +123,6 @@ def _levels(depth: Ints) -> list[Ints]:
 def _parents(levels: list[Ints]) -> Ints:
     """The parent of a span is the last one before it that is one level further out."""
     parent = np.full(sum(len(level) for level in levels), -1)
-    for outer, inner in zip(levels, levels[1:], strict=False):
+    for outer, inner in pairwise(levels):
         parent[inner] = outer[np.searchsorted(outer, inner) - 1]
     return parent

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from suite.attribution.calls import PRECISION_NAMES
 from suite.attribution.nesting import Ints
@@ -66,18 +65,23 @@ def operator_table(
         "attention_part": ATTENTION_PARTS,
         "precision": PRECISION_NAMES,
     }
-    named: dict[str, pa.Array | pa.ChunkedArray] = {key: _names(grouped[key], names) for key, names in lists.items()}
-    step = grouped["step"]
-    named["step"] = pc.if_else(pc.greater_equal(step, 0), step, None)
-    named["calls"] = grouped["calls_sum"]
-    named["host_self_s"] = pc.divide(pc.cast(grouped["host_ns_sum"], pa.float64()), 1e9)
+    named = {key: _names(_numpy(grouped, key), names) for key, names in lists.items()}
+    step = _numpy(grouped, "step")
+    named["step"] = pa.array(step, mask=step < 0)
+    named["calls"] = pa.array(_numpy(grouped, "calls_sum"))
+    named["host_self_s"] = pa.array(_numpy(grouped, "host_ns_sum") / 1e9)
     if has_device:
-        named["device_self_s"] = pc.divide(pc.cast(grouped["device_ns_sum"], pa.float64()), 1e9)
-    named["flops"] = pc.if_else(pc.equal(grouped["unknown_sum"], 0), grouped["flops_sum"], None)
+        named["device_self_s"] = pa.array(_numpy(grouped, "device_ns_sum") / 1e9)
+    named["flops"] = pa.array(_numpy(grouped, "flops_sum"), mask=_numpy(grouped, "unknown_sum") > 0)
     schema = TABLES["operators"]
     nothing = pa.nulls(len(grouped))
     return pa.table({name: named.get(name, nothing) for name in schema.names}).cast(schema)
 
 
-def _names(numbers: pa.ChunkedArray, names: Sequence[str | None]) -> pa.Array:
-    return pa.array(names, pa.string()).take(pc.if_else(pc.greater_equal(numbers, 0), numbers, None).combine_chunks())
+def _numpy(table: pa.Table, column: str) -> Ints:
+    return table[column].to_numpy()
+
+
+def _names(numbers: Ints, names: Sequence[str | None]) -> pa.Array:
+    """Names for numbers; the null that -1 stands for is put last."""
+    return pa.array([*names, None], pa.string()).take(pa.array(np.where(numbers < 0, len(names), numbers)))

@@ -65,7 +65,7 @@ def scope_marks(parts: Mapping[str, nn.Module], rules: Sequence[AttentionRule]) 
     module that two parts share keeps the path under the first, and a part its own name.
     """
     compiled_rules = [(re.compile(rule.pattern), rule.kind) for rule in rules]
-    marks = {id(part): (part, module_mark(name)) for name, part in reversed(parts.items())}
+    marks = {id(part): (part, module_mark(name)) for name, part in reversed(list(parts.items()))}
     for name, part in parts.items():
         _add_marks(part, name, compiled_rules, marks)
     return list(marks.values())
