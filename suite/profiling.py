@@ -38,8 +38,8 @@ class ProfiledGeneration:
 
 
 @contextmanager
-def profiled(device: str, trace: Path, **options: Any) -> Iterator[None]:
-    """Profile this block and write its Kineto trace to `trace`.
+def profiled(device: str, trace: Path, **options: Any) -> Iterator[Any]:
+    """Profile this block and write its Kineto trace to `trace`; yields torch's profiler.
 
     Args:
         device: ``cpu`` or ``cuda``; the latter records kernels too.
@@ -51,7 +51,7 @@ def profiled(device: str, trace: Path, **options: Any) -> Iterator[None]:
     os.environ.setdefault("KINETO_LOG_LEVEL", QUIET_KINETO)
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
     with profile(activities=activities, **options) as profiler:
-        yield
+        yield profiler
     profiler.export_chrome_trace(str(trace))
 
 

@@ -28,12 +28,21 @@ class ToyAttention(nn.Module):
         return attended.transpose(1, 2).flatten(-2)
 
 
+class ToyDenoiser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = ToyAttention()
+
+    def forward(self, hidden_BND: torch.Tensor) -> torch.Tensor:
+        return self.attn(hidden_BND)
+
+
 class ToyWorkload(Workload):
     """Two steps of attention, then a decoder: ``[1, 3, 4, 4]``. Calls are counted; the n-th may be made to raise."""
 
     family: ClassVar[str] = "diffusion_latent"
     media: ClassVar[str] = "image"
-    attention_rules: ClassVar = (AttentionRule(r"^denoiser$", "spatial"),)
+    attention_rules: ClassVar = (AttentionRule(r"^denoiser\.attn$", "spatial"),)
     notes = ("A toy.",)
 
     def __init__(self, on_generate: Callable[[int], object] = lambda call: None, num_steps: int = 2) -> None:
@@ -43,7 +52,7 @@ class ToyWorkload(Workload):
             num_inference_steps=num_steps, guidance_scale=None, seed=0,
         )  # fmt: skip
         self.placement = Placement(device="cpu", precision="float32")
-        self.parts = {"denoiser": ToyAttention(), "decoder": nn.Conv2d(16, 3, 1)}
+        self.parts = {"denoiser": ToyDenoiser(), "decoder": nn.Conv2d(16, 3, 1)}
         self.on_generate = on_generate
         self.num_calls = 0
 

@@ -19,7 +19,7 @@ def test_every_call_is_seen_with_its_shape_and_kernel(tmp_path: Path) -> None:
     for call in calls:
         shape = [call[name] for name in ("batch", "heads", "query_length", "key_length", "head_dim")]
         assert shape == [1, 2, 16, 16, 8]
-        assert (call["attention_kind"], call["module"], call["kernel"]) == ("spatial", "denoiser", "flash")
+        assert (call["attention_kind"], call["module"], call["kernel"]) == ("spatial", "denoiser.attn", "flash")
     assert observation.attention_disagreements == []
 
 

@@ -1,0 +1,139 @@
+"""What every workload must do, whichever it is: listed from conf/, so that a new one is tested by being there.
+
+Names for the mirror: workloads.diffusers_pipeline, workloads.stable_diffusion, workloads.animatediff.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+from suite.stage import DENOISER_FORWARD, STAGES, stage, watched_by
+from suite.workload import FAMILIES, PARTS
+
+WORKLOADS = sorted(path.stem for path in (ROOT / "conf" / "workload").glob("*.yaml"))
+
+
+class Spans:
+    """A watcher that counts spans and checks that stages nest."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.open: list[str] = []
+
+    def enter(self, name: str) -> None:
+        assert name in (*STAGES, DENOISER_FORWARD)
+        assert name not in self.open, f"{name} inside {name}"
+        self.open.append(name)
+        self.counts[name] += 1
+
+    def exit(self, name: str) -> None:
+        assert self.open.pop() == name
+
+
+def generate(workload) -> tuple[torch.Tensor, Counter[str]]:  # noqa: ANN001
+    spans = Spans()
+    with watched_by([spans]), stage("generate"):
+        output = workload.generate()
+    return output, spans.counts
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_it_speaks_the_houses_words(name: str, smoke_workload: Callable) -> None:
+    workload = smoke_workload(name)
+    assert workload.family in FAMILIES
+    assert set(workload.parts) <= set(PARTS)
+    assert workload.attention_rules
+    assert any("byte" in note for note in workload.notes), "a stand-in tokenizer says so"
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_it_generates_in_stages_the_same_every_time(name: str, smoke_workload: Callable) -> None:
+    workload = smoke_workload(name)
+    first, counts = generate(workload)
+    second, _ = generate(workload)
+    assert first.equal(second), "the same seed gives the same output, bit for bit"
+    assert first.isfinite().all()
+    assert 0 <= first.min() < first.max() <= 1
+    assert first.std() > 0.01, "random weights that cancel out would hide work"
+    steps = counts["denoise_step"] or counts["decode_step"]
+    assert steps >= 2
+    assert counts[DENOISER_FORWARD] >= steps
+    assert counts["generate"] == counts["text_encode"] == counts["decode"] == 1
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_another_seed_gives_another_output(name: str, experiment: Callable, smoke_workload: Callable) -> None:
+    other = experiment(f"workload={name}", "request.seed=1").make_workload()
+    assert not generate(other)[0].equal(generate(smoke_workload(name))[0])
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_no_weight_matrix_is_zero_throughout(name: str, smoke_workload: Callable) -> None:
+    for part, module in smoke_workload(name).parts.items():
+        zero = [path for path, weight in module.named_parameters() if weight.ndim > 1 and not weight.any()]
+        assert not zero, f"{part}: {zero}"
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_it_saves_files_that_open_with_the_right_size(name: str, smoke_workload: Callable, tmp_path: Path) -> None:
+    import imageio.v3 as imageio
+
+    workload = smoke_workload(name)
+    request = workload.request
+    paths = workload.save(generate(workload)[0], tmp_path)
+    assert len(paths) == request.batch_size
+    for path in paths:
+        pixels = imageio.imread(path)
+        frames = (request.num_frames,) if workload.media == "video" else ()
+        assert pixels.shape == (*frames, request.height, request.width, 3)
+        assert pixels.std() > 1
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_weights_come_from_the_seed_and_leave_global_state_alone(name: str, experiment: Callable) -> None:
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    first = experiment(f"workload={name}").make_workload()
+    assert torch.rand(3).equal(expected)
+    assert torch.get_default_dtype() is torch.float32
+    other = experiment(f"workload={name}", "weights.seed=1").make_workload()
+    again = experiment(f"workload={name}").make_workload()
+    weights = [next(iter(w.parts["denoiser"].parameters())) for w in (first, other, again)]
+    assert not weights[0].equal(weights[1])
+    assert weights[0].equal(weights[2])
+
+
+@pytest.mark.parametrize("name", ["stable_diffusion", "animatediff"])
+def test_a_pretrained_folder_brings_its_own_components(name: str, experiment: Callable, tmp_path: Path) -> None:
+    source = experiment(f"workload={name}", "weights.seed=5").make_workload()
+    expected = generate(source)[0]
+    source.pipeline.save_pretrained(tmp_path)
+    loaded = experiment(f"workload={name}", "weights=pretrained", f"weights.path={tmp_path}").make_workload()
+    assert loaded.notes == ()
+    assert generate(loaded)[0].equal(expected)
+
+
+def test_a_folder_that_is_no_pipeline_is_one_sentence(experiment: Callable, tmp_path: Path) -> None:
+    from suite.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="cannot be loaded as a StableDiffusionPipeline") as caught:
+        experiment("weights=pretrained", f"weights.path={tmp_path}").make_workload()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_paper_scale_unet_is_stable_diffusions(experiment: Callable) -> None:
+    """859.5 M parameters, counted without allocating them."""
+    import yaml
+    from diffusers import UNet2DConditionModel
+
+    scales = yaml.safe_load((ROOT / "conf" / "workload" / "stable_diffusion.yaml").read_text())["scales"]
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**scales["paper"]["dimensions"]["unet"])
+    assert sum(parameter.numel() for parameter in unet.parameters()) == 859_520_964
