@@ -74,7 +74,7 @@ def _meanwhile(events: Events, context: Context, spans: Spans) -> Mask:
         return np.ones(len(spans), bool)
     begin = events.spans.start_ns[context.generations][:, None]
     end = events.spans.end_ns[context.generations][:, None]
-    return ((spans.start_ns >= begin) & (spans.start_ns < end)).any(axis=0)
+    return np.logical_or.reduce((spans.start_ns >= begin) & (spans.start_ns < end), axis=0)
 
 
 def _of_graphs(events: Events, origin: Ints) -> Mask:

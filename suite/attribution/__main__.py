@@ -1,0 +1,137 @@
+"""Read trace files made elsewhere: ``python -m suite.attribution TRACE... --out DIR`` makes a record of each."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from suite.attribution.kineto import Attribution, attribute
+from suite.attribution.summary import summary
+from suite.attribution.trace import TraceError, read_trace
+from suite.record import Outcome, Profile, Record, WorkloadFacts, save
+
+_SUFFIXES = (".gz", ".json", ".trace", ".pt")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 2 for bad input; then nothing has been written."""
+    options = _parser().parse_args(arguments)
+    out: Path = options.out
+    blocked = next((path for path in (out, *out.parents) if path.exists() and not path.is_dir()), None)
+    if blocked is not None:
+        return _complain(f"--out {out} cannot be made: {blocked} is a file")
+    try:
+        found = [_read(path, options.num_frames) for path in options.traces]
+    except TraceError as error:
+        return _complain(str(error))
+    for (record, attribution), folder in zip(found, _folders(out, [record for record, _ in found]), strict=True):
+        try:
+            save(record, _tables(attribution), folder)
+        except OSError as error:
+            return _complain(f"{folder} cannot be written: {error.strerror}")
+        sys.stdout.write(f"{folder}\n{summary(attribution)}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m suite.attribution", description="Attribute the time in profiler traces, and record it."
+    )
+    parser.add_argument(
+        "traces", nargs="+", type=Path, metavar="TRACE", help="a trace of torch.profiler: .json or .json.gz"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the records go, a folder a trace")
+    parser.add_argument(
+        "--num-frames", type=_count, metavar="N", help="frames of the video: attention over N keys is temporal"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of frames: 1 or more")
+    return number
+
+
+def _complain(sentence: str) -> int:
+    sys.stderr.write(f"genscope: {sentence}\n")
+    return 2
+
+
+def _read(path: Path, num_frames: int | None) -> tuple[Record, Attribution]:
+    trace = read_trace(path)
+    attribution = attribute(trace, num_frames=num_frames)
+    name = _stem(path)
+    skipped = [f"{trace.num_unreadable} events could not be decoded and are left out"] if trace.num_unreadable else []
+    record = Record(
+        run_id=hashlib.sha256(path.read_bytes()).hexdigest(),
+        name=name,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        execution="trace",
+        workload=WorkloadFacts(name=name, notes=skipped),
+        outcome=Outcome(status="ok"),
+        request={} if num_frames is None else {"num_frames": num_frames},
+        environment=_environment(trace.devices),
+        profile=Profile(
+            span_s=attribution.span_s,
+            num_events=attribution.num_events,
+            num_profiled_steps=attribution.num_steps,
+            num_steps=attribution.num_steps,
+            operators_without_flops=attribution.operators_without_flops,
+        ),
+    )
+    return record, attribution
+
+
+def _stem(path: Path) -> str:
+    """``unet.pt.trace.json.gz`` -> ``unet``."""
+    name = path.name
+    while (suffix := next((end for end in _SUFFIXES if name.endswith(end) and name != end), None)) is not None:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _environment(devices: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the trace tells of the machine, in the words of `suite.environment`."""
+    if not devices:
+        return {"device": "cpu"}
+    first = devices[0]
+    gpu = {
+        "name": first.get("name"),
+        "memory_bytes": first.get("totalGlobalMem"),
+        "num_multiprocessors": first.get("numSms"),
+    }
+    if "computeMajor" in first:
+        gpu["compute_capability"] = f"{first['computeMajor']}.{first.get('computeMinor', 0)}"
+    return {"device": "cuda", "gpu": {key: value for key, value in gpu.items() if value is not None}}
+
+
+def _folders(out: Path, records: Sequence[Record]) -> list[Path]:
+    """A folder a trace, by its name; by name and id where several have the same."""
+    names = [record.name for record in records]
+    return [
+        out / (record.name if names.count(record.name) == 1 else f"{record.name}-{record.run_id[:8]}")
+        for record in records
+    ]
+
+
+def _tables(attribution: Attribution) -> dict[str, pa.Table]:
+    tables = {
+        "operators": attribution.operators,
+        "attention": attribution.attention,
+        "memory": attribution.memory,
+        "memory_peaks": attribution.memory_peaks,
+    }
+    return {name: table for name, table in tables.items() if table is not None}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
