@@ -179,6 +179,8 @@ def read_trace(path: Path) -> Trace:
         raise TraceError(f"{path} is not a trace: {error}") from None
     if document.traceEvents is None:
         raise TraceError(f"{path} is not a trace: it has no traceEvents")
+    if num_unreadable and not document.traceEvents:
+        raise TraceError(f"{path} is not a trace: none of its {num_unreadable} events can be read")
     del text
     return _columns(document.traceEvents, document.deviceProperties or [], num_unreadable)
 
@@ -198,6 +200,8 @@ def _decode(text: bytes) -> tuple[_Document[Any], int]:
         document = _decode_as(text, _Event)
     except msgspec.ValidationError:
         return _decode_leniently(text)
+    except UnicodeDecodeError:
+        return _decode(text.decode(errors="replace").encode())
     except msgspec.DecodeError:
         repaired = _NOT_JSON.sub(b": null", text)
         if repaired == text:
@@ -211,7 +215,7 @@ def _decode(text: bytes) -> tuple[_Document[Any], int]:
 
 def _decode_as(text: bytes, event: type[Any]) -> _Document[Any]:
     """A file is an object that holds the events, or, as Chrome also allows, just their list."""
-    if text.lstrip()[:1] == b"[":
+    if text[:100].lstrip()[:1] == b"[":
         return _Document(traceEvents=msgspec.json.decode(text, type=list[event]))
     return msgspec.json.decode(text, type=_Document[event])
 

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attribution.handmade import HandmadeTrace
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite.attribution.trace import FRAME, KERNEL, OPERATOR, TraceError, read_trace
+
+
+def one_span(folder: Path, ts: str, dur: str) -> tuple[int, int]:
+    path = folder / "t.json"
+    event = f'{{"ph": "X", "cat": "cpu_op", "name": "a", "pid": 1, "tid": 1, "ts": {ts}, "dur": {dur}}}'
+    path.write_text(f'{{"traceEvents": [{event}]}}')
+    host = read_trace(path).host
+    return int(host.start_ns[0]), int(host.end_ns[0])
+
+
+@given(start_ns=st.integers(0, 2**62), length_ns=st.integers(0, 10**12))
+def test_every_nanosecond_is_kept(tmp_path_factory: pytest.TempPathFactory, start_ns: int, length_ns: int) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    ts, dur = (f"{time // 1000}.{time % 1000:03}" for time in (start_ns, length_ns))
+    assert one_span(folder, ts, dur) == (start_ns, start_ns + length_ns)
+
+
+@pytest.mark.parametrize("ts", ["4375452181130.591", "4398046511103.999", "4398046511104.001", "1790857026000123.457"])
+def test_clocks_near_the_limit_of_a_float(tmp_path: Path, ts: str) -> None:
+    assert one_span(tmp_path, ts, "0.001") == (int(ts.replace(".", "")), int(ts.replace(".", "")) + 1)
+
+
+def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0, 1)
+    plain = made.read()
+    path = tmp_path / "no_suffix"
+    # Two members one after the other are one file.
+    text = made.path.read_bytes()
+    path.write_bytes(gzip.compress(text[:40]) + gzip.compress(text[40:]))
+    assert read_trace(path).host.start_ns.tolist() == plain.host.start_ns.tolist()
+
+
+def test_a_bare_list_of_events_is_a_trace_too(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([{"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}]))
+    assert read_trace(path).device.category.tolist() == [KERNEL]
+
+
+def test_events_of_other_phases_and_kinds_are_left_out(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0, 1).frame("f.py(1): f", 0, 2, tid="main", pid="host")
+    made.span("gpu_user_annotation", "x", 0, 1).span("ac2g", "ac2g", 0, 1)
+    made.events += [
+        {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": "python"}},
+        {"ph": "f", "id": 3, "cat": "ac2g", "ts": 1.0, "bp": "e"},
+        {"ph": "X", "cat": "cpu_op", "name": "no time"},
+        {"ph": "X", "cat": "cpu_op", "name": "null time", "ts": None, "dur": None},
+        {},
+    ]
+    trace = made.read()
+    assert trace.host.category.tolist() == [OPERATOR, FRAME]
+    assert trace.num_events == 9
+    assert trace.num_unreadable == 0
+    assert len(set(trace.host.thread.tolist())) == 2
+
+
+def test_an_odd_event_costs_only_itself(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0.5, 1)
+    made.operator("aten::odd", 2, 3, correlation={"not": "a number"})
+    made.events.append({"ph": "X", "cat": "cpu_op", "name": 12, "ts": [], "dur": "x"})
+    made.operator("aten::text", 4, 5, correlation="12")
+    trace = made.read()
+    assert trace.num_unreadable == 2
+    assert [trace.names[name] for name in trace.host.name] == ["aten::mm", "aten::text"]
+    assert trace.host.correlation.tolist() == [-1, 12]
+    assert np.diff(trace.host.start_ns).tolist() == [3500]
+
+
+def test_numbers_that_are_no_json_are_read_over(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).kernel("k", 0, 1, **{"memory bandwidth (GB/s)": "INF"})
+    made.read()
+    made.path.write_text(made.path.read_text().replace('"INF"', "inf"))
+    assert len(read_trace(made.path).device) == 1
+
+
+def test_names_in_no_known_encoding_are_read_over(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0, 1).kernel("kernel_NAME", 0, 1)
+    made.read()
+    made.path.write_bytes(made.path.read_bytes().replace(b"NAME", b"\xff\xfe"))
+    assert read_trace(made.path).names == ["aten::mm", "kernel_\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"]
+
+
+def test_repeated_calls_share_a_signature(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path)
+    for start in range(5):
+        made.operator("aten::mm", start, start + 0.5, [2, 3], [3, 4], **{"Concrete Inputs": [str(start), ""]})
+    made.operator("aten::mm", 9, 10, [2, 3], [3, 5])
+    assert made.read().host.signature.tolist() == [0, 0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is not a trace"),
+        (b"hello", "is not a trace"),
+        (b'{"a": 1}', "it has no traceEvents"),
+        (b'{"traceEvents": 3}', "is not a trace"),
+        (b"[1, 2]", "is not a trace"),
+        (b'{"traceEvents": [{"ph": "X", "cat"', "is not a trace"),
+        (gzip.compress(b'{"traceEvents": []}')[:-9], "cannot be read as a trace"),
+        (b"\x1f\x8b\x08garbage", "cannot be read as a trace"),
+        (b'{"traceEvents": [3, "x"]}', "none of its 2 events can be read"),
+    ],
+)
+def test_what_is_no_trace_is_said_in_one_sentence(tmp_path: Path, content: bytes, complaint: str) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    with pytest.raises(TraceError, match=complaint) as caught:
+        read_trace(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="there is no trace file"):
+        read_trace(tmp_path / "nowhere.json")
+    with pytest.raises(TraceError, match="cannot be read"):
+        read_trace(tmp_path)
+
+
+def test_an_empty_trace_is_a_trace(tmp_path: Path) -> None:
+    trace = HandmadeTrace(tmp_path).read()
+    assert len(trace.host) == len(trace.device) == len(trace.allocations) == 0
