@@ -99,6 +99,12 @@ def test_only_our_own_targets_are_instantiated() -> None:
         find_target("suite.probes.latency.Latencies")
 
 
+def test_a_study_sets_its_values_and_the_command_line_wins(compose: Callable) -> None:
+    config, _ = compose("study=quickstart")
+    assert (config.study, config.output_dir, config.protocol.max_trials) == ("quickstart", "outputs/quickstart", 10)
+    assert compose("study=quickstart", "output_dir=elsewhere")[0].output_dir == "elsewhere"
+
+
 WRONG = {
     "a misspelt key": (["protocol.num_trails=3"], ["protocol.num_trails", "min_trials"]),
     "a misspelt workload key": (["workload.foo=3"], ["workload.foo", "scales"]),
