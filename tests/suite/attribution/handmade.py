@@ -38,7 +38,9 @@ class HandmadeTrace:
     frame = partialmethod(span, "python_function")
     annotation = partialmethod(span, "user_annotation")
 
-    def operator(self, name: str, start: float, end: float, *dims: Any, types: Any = "float", **rest: Any) -> HandmadeTrace:
+    def operator(
+        self, name: str, start: float, end: float, *dims: Any, types: Any = "float", **rest: Any
+    ) -> HandmadeTrace:
         """An operator on tensors of these shapes, all of one type."""
         args = {"Input Dims": list(dims), "Input type": [types if shape else "" for shape in dims]}
         return self.span("cpu_op", name, start, end, **(args | rest))
@@ -52,13 +54,17 @@ class HandmadeTrace:
     def attention(self, kind: str, path: str, start: float, end: float) -> HandmadeTrace:
         return self.span("cpu_op", attention_mark(kind, path), start, end)
 
-    def launch(self, start: float, end: float, correlation: int, name: str = "cudaLaunchKernel", **rest: Any) -> HandmadeTrace:
+    def launch(
+        self, start: float, end: float, correlation: int, name: str = "cudaLaunchKernel", **rest: Any
+    ) -> HandmadeTrace:
         return self.span("cuda_runtime", name, start, end, correlation=correlation, **rest)
 
     def kernel(self, name: str, start: float, end: float, category: str = "kernel", **args: Any) -> HandmadeTrace:
         return self.span(category, name, start, end, pid=0, tid=20, **args)
 
-    def memory(self, time: float, num_bytes: int, device_type: int = 0, allocated: int = 0, reserved: int = 0) -> HandmadeTrace:
+    def memory(
+        self, time: float, num_bytes: int, device_type: int = 0, allocated: int = 0, reserved: int = 0
+    ) -> HandmadeTrace:
         args = {
             "Bytes": num_bytes,
             "Device Type": device_type,
