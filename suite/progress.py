@@ -22,7 +22,7 @@ def announce(experiment: Experiment, *, rerun: bool) -> Record:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     finished = None if rerun else experiment.finished()
     if finished is not None:
-        console.print(f"[dim]finished before[/] {escape(experiment.name)}: {_ending(finished)}")
+        console.print(f"[dim]finished before[/] {escape(experiment.name)}: {ending(finished)}")
         return finished
     start = time.monotonic()
     with console.status(escape(experiment.name)) as status:
@@ -33,13 +33,14 @@ def announce(experiment: Experiment, *, rerun: bool) -> Record:
         if not console.is_terminal:
             console.print(f"running {escape(experiment.name)}")
         record = experiment.run(say)
-    console.print(f"{escape(experiment.name)}: {_ending(record)} [dim]({time.monotonic() - start:.1f} s)[/]")
+    console.print(f"{escape(experiment.name)}: {ending(record)} [dim]({time.monotonic() - start:.1f} s)[/]")
     if record.outcome.status == "failed":
         raise RunFailedError(f"{experiment.name} failed; {experiment.folder} holds what is known")
     return record
 
 
-def _ending(record: Record) -> str:
+def ending(record: Record) -> str:
+    """How a run ended, in the markup of rich: its outcome with the reason, or the median time of a generation."""
     outcome = record.outcome
     if outcome.status != "ok":
         return f"[yellow]{outcome.status}[/]: {escape(outcome.reason or '')}"

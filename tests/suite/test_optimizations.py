@@ -1,0 +1,96 @@
+"""Optimizations: exact ones reproduce the output, every one takes itself off again, and what changes nothing says why.
+
+Names for the mirror: suite.optimizations.attention, suite.optimizations.vae_slicing, suite.optimizations.contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from suite.errors import ConfigError
+from suite.optimizations.attention import AttentionKernel
+from suite.optimizations.contract import Handle
+from suite.optimizations.vae_slicing import VaeSlicing
+from suite.subject import Subject
+from suite.workload import NotApplicableError, UnsupportedError
+
+EXACT = ("baseline_attention", "flash_attention", "vae_slicing")
+
+
+def test_a_handle_undoes_in_reverse_and_only_once() -> None:
+    order: list[int] = []
+    handle = Handle("two things")
+    handle.on_revert(lambda: order.append(1))
+    handle.on_revert(lambda: order.append(2))
+    handle.revert()
+    handle.revert()
+    assert order == [2, 1]
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("workload_name", ["stable_diffusion", "animatediff"])
+def test_exact_means_the_unoptimized_output_to_rounding(
+    name: str, workload_name: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
+) -> None:
+    workload = smoke_workload(workload_name)
+    run = experiment(f"optimization={name}")
+    expected = workload.generate()
+    subject = Subject(workload, {"stack": run.stack}, run.protocol, tmp_path)
+    with subject.configured("stack") as applied:
+        optimized = workload.generate()
+    assert applied[0].exact
+    assert torch.allclose(optimized, expected, atol=2e-5)
+    assert torch.equal(workload.generate(), expected), "taking it off puts everything back"
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("baseline_attention", "math"), ("flash_attention", "flash")])
+def test_the_forced_kernel_is_the_one_that_ran(
+    name: str, kernel: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
+) -> None:
+    run = experiment(f"optimization={name}")
+    subject = Subject(smoke_workload("parti"), {"stack": run.stack}, run.protocol, tmp_path)
+    kernels = subject.profile().attribution.attention.column("kernel").to_pylist()
+    assert set(kernels) == {kernel}
+
+
+def test_kernels_that_exist_on_gpus_only_are_unsupported_here(smoke_workload: Callable) -> None:
+    for kernel in ("efficient", "cudnn"):
+        with pytest.raises(UnsupportedError, match=kernel):
+            AttentionKernel(kernel, ["math"]).apply(smoke_workload("parti"))
+
+
+def test_an_unknown_kernel_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match="attention kernel fast: one of math, flash"):
+        AttentionKernel("fast", [])
+
+
+def test_slicing_that_would_change_nothing_says_why(experiment: Callable, smoke_workload: Callable) -> None:
+    with pytest.raises(NotApplicableError, match="VQModel"):
+        VaeSlicing().apply(smoke_workload("parti"))
+    single = experiment("request.batch_size=1").make_workload()
+    with pytest.raises(NotApplicableError, match="nothing to slice"):
+        VaeSlicing().apply(single)
+    workload = smoke_workload("stable_diffusion")
+    handle = VaeSlicing().apply(workload)
+    with pytest.raises(NotApplicableError, match="slices already"):
+        VaeSlicing().apply(workload)
+    handle.revert()
+    assert not workload.parts["decoder"].use_slicing
+
+
+def test_slicing_lowers_the_decoders_peak(experiment: Callable, smoke_workload: Callable, tmp_path: Path) -> None:
+    """Decoding 8 frames one at a time needs about an eighth of the activations."""
+    from suite.probes.memory import Memory
+
+    run = experiment("optimization=vae_slicing")
+    workload = smoke_workload("animatediff")
+    peaks = []
+    for stack in ({}, run.stack):
+        subject = Subject(workload, {"stack": stack}, run.protocol, tmp_path)
+        rows = Memory().observe(subject).tables["memory_peaks"].to_pylist()
+        peaks.append(next(row["activations_bytes"] for row in rows if row["stage"] == "decode"))
+    assert peaks[1] < peaks[0] / 3

@@ -1,0 +1,64 @@
+"""Clock, protocol, environment and progress.
+
+Names for the mirror: suite.clock, suite.protocol, suite.environment, suite.progress, suite.errors, suite.complaints,
+suite.schema, suite.build, suite.profiling.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from test_record import example
+from toy import quick_protocol
+
+from suite.clock import HostClock, clock_for
+from suite.environment import capture
+from suite.errors import ConfigError
+from suite.progress import ending
+from suite.record import Outcome, Sample
+
+
+def test_the_host_clock_measures_seconds() -> None:
+    clock = clock_for("cpu")
+    assert isinstance(clock, HostClock)
+    before, start = time.perf_counter(), clock.mark()
+    while time.perf_counter() - before < 0.01:
+        pass
+    end, after = clock.mark(), time.perf_counter()
+    clock.synchronize()
+    assert 0.0099 <= clock.elapsed_s(start, end) <= after - before + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"min_trials": 0}, r"protocol\.min_trials=0"),
+        ({"min_trials": 9}, r"protocol\.max_trials=4"),
+        ({"min_warmup_trials": 4}, r"protocol\.min_warmup_trials=4"),
+        ({"max_measuring_s": -1}, r"protocol\.max_measuring_s=-1"),
+    ],
+)
+def test_a_protocol_that_cannot_be_followed_is_refused(changes: dict, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        quick_protocol(**changes)
+
+
+def test_the_environment_is_plain_data_and_names_what_ran() -> None:
+    import torch
+
+    found = capture("cpu")
+    assert json.loads(json.dumps(found)) == found
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["torch"]["num_threads"] == torch.get_num_threads()
+    assert found["gpu"] is None
+    assert found["cpu"]["memory_bytes"] > 2**30
+
+
+def test_endings_are_said_from_raw_samples() -> None:
+    trials = [Sample(metric="latency_s", value=value, trial=index) for index, value in enumerate([1.0, 2.0, 9.0])]
+    warm = Sample(metric="latency_s", value=99.0, warmup=True)
+    assert "2.000 s a generation" in ending(example(samples=[warm, *trials]))
+    assert "too big" in ending(example(outcome=Outcome(status="oom", reason="too big")))
+    assert ending(example(samples=[])) == "[green]ok[/]"
