@@ -112,9 +112,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     span_s: float
     """Host time of the profiled ``generate`` span; the operator rows sum to it."""
     num_events: int
-    num_profiled_steps: int | None = None
-    """Steps that were really profiled; fewer than `num_steps` means rows of the rest were scaled from these."""
     num_steps: int | None = None
+    """Steps of the denoising or decoding loop inside the span."""
     operators_without_flops: list[str] = []
     """Operators that compute but have no FLOP formula: their rows hold a null, never 0."""
 

@@ -83,7 +83,6 @@ def _read(path: Path, num_frames: int | None) -> tuple[Record, Attribution]:
         profile=Profile(
             span_s=attribution.span_s,
             num_events=attribution.num_events,
-            num_profiled_steps=attribution.num_steps,
             num_steps=attribution.num_steps,
             operators_without_flops=attribution.operators_without_flops,
         ),

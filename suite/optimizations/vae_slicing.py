@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from suite.optimizations.contract import Handle
 from suite.workload import NotApplicableError, Workload
@@ -16,7 +16,7 @@ class VaeSlicing:
     exact: ClassVar[bool] = True
 
     def apply(self, workload: Workload) -> Handle:
-        decoder = workload.parts.get("decoder")
+        decoder: Any = workload.parts.get("decoder")
         if not hasattr(decoder, "use_slicing"):
             kind = type(decoder).__name__ if decoder is not None else "none"
             raise NotApplicableError(f"the decoder ({kind}) does not decode latents in slices")

@@ -20,6 +20,7 @@ class Operators:
         profile = Profile(
             span_s=found.span_s,
             num_events=found.num_events,
+            num_steps=found.num_steps,
             operators_without_flops=list(found.operators_without_flops),
         )
         cost = ProbeCost(probe="operators", watched_s=generation.watched_s)
