@@ -1,35 +1,33 @@
-"""Trace files of the Kineto profiler (Chrome's JSON, plain or gzipped), decoded into NumPy columns.
+"""A trace as NumPy columns. What repeats (names, threads, shapes) is kept once and referred to by number.
 
-Only the fields that attribution needs are decoded, into structs the garbage collector does not track; what repeats (names,
-threads, shapes) is kept once and referred to by number. Times are integer nanoseconds, exactly as the file has them.
+Times are integer nanoseconds, exactly as the file has them.
 """
 
 from __future__ import annotations
 
-import gzip
-import re
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Raw
+
+from suite.attribution.decode import NO_ARGS, Args, TraceError, decode_trace
+
+__all__ = ["Allocations", "Signature", "Spans", "Trace", "TraceError", "read_trace"]
 
 Ints = npt.NDArray[np.int64]
 
 OPERATOR, ANNOTATION, FRAME, LAUNCH, KERNEL, MEMCPY, MEMSET = range(7)
 """What a span is: a torch operator, a named range, a Python frame, a call of the device runtime, or work on the device."""
 
-_CATEGORIES = {
+_CATEGORIES = {  # capitalised: as older profilers wrote them
     "cpu_op": OPERATOR,
-    "operator": OPERATOR,
+    "Operator": OPERATOR,
     "user_annotation": ANNOTATION,
     "python_function": FRAME,
     "cuda_runtime": LAUNCH,
@@ -38,23 +36,14 @@ _CATEGORIES = {
     "hip_driver": LAUNCH,
     "xpu_runtime": LAUNCH,
     "privateuse1_runtime": LAUNCH,
-    "runtime": LAUNCH,
+    "Runtime": LAUNCH,
     "kernel": KERNEL,
+    "Kernel": KERNEL,
     "gpu_memcpy": MEMCPY,
-    "memcpy": MEMCPY,
+    "Memcpy": MEMCPY,
     "gpu_memset": MEMSET,
-    "memset": MEMSET,
+    "Memset": MEMSET,
 }
-
-_EXACT_LIMIT_US = 2.0**42
-"""Below this many microseconds a double times 1000 rounds to the very nanosecond that was written."""
-
-_NOT_JSON = re.compile(rb":\s*-?(?:inf|nan|Infinity|NaN)(?=\s*[,}])")
-"""Numbers that some versions of the exporter write although JSON has no word for them."""
-
-
-class TraceError(ValueError):
-    """A file that should hold a trace holds none, or one that cannot be read. The message is one sentence."""
 
 
 class Signature(NamedTuple):
@@ -122,121 +111,17 @@ class Trace:
     """Events that could not be decoded and are left out."""
 
 
-class _Args(msgspec.Struct, gc=False, frozen=True):
-    external_id: int = msgspec.field(name="External id", default=-1)
-    correlation: int = -1
-    dims: Raw = msgspec.field(name="Input Dims", default=Raw())
-    types: Raw = msgspec.field(name="Input type", default=Raw())
-    concrete: Raw = msgspec.field(name="Concrete Inputs", default=Raw())
-    num_bytes: int = msgspec.field(name="Bytes", default=0)
-    device_type: int = msgspec.field(name="Device Type", default=0)
-    device_id: int = msgspec.field(name="Device Id", default=-1)
-    total_allocated: int = msgspec.field(name="Total Allocated", default=-1)
-    total_reserved: int = msgspec.field(name="Total Reserved", default=-1)
-
-
-_NO_ARGS = _Args()
-
-
-class _Event(msgspec.Struct, gc=False, frozen=True):
-    """One event, its times as floats, which are quick to decode."""
-
-    ph: str = ""
-    cat: str = ""
-    name: str = ""
-    pid: int | str | None = None
-    tid: int | str | None = None
-    ts: float | None = None
-    dur: float | None = None
-    args: _Args | None = None
-
-
-class _ExactEvent(_Event, gc=False, frozen=True):
-    """One event, its times as decimals, for clocks that count so far that a float would lose nanoseconds."""
-
-    ts: Decimal | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-    dur: Decimal | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-_E = TypeVar("_E")
-
-
-class _Document(msgspec.Struct, Generic[_E]):
-    traceEvents: list[_E] | None = None  # noqa: N815 - the file's word
-    deviceProperties: list[dict[str, Any]] | None = None  # noqa: N815 - the file's word
-
-
 def read_trace(path: Path) -> Trace:
     """Read a trace file, plain or gzipped, whatever its name ends in.
 
     Raises:
         TraceError: no such file, broken or cut short, or not a trace.
     """
-    text = _read(path)
-    try:
-        document, num_unreadable = _decode(text)
-    except msgspec.DecodeError as error:
-        raise TraceError(f"{path} is not a trace: {error}") from None
-    if document.traceEvents is None:
-        raise TraceError(f"{path} is not a trace: it has no traceEvents")
-    if num_unreadable and not document.traceEvents:
-        raise TraceError(f"{path} is not a trace: none of its {num_unreadable} events can be read")
-    del text
-    return _columns(document.traceEvents, document.deviceProperties or [], num_unreadable)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except FileNotFoundError:
-        raise TraceError(f"there is no trace file {path}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise TraceError(f"{path} cannot be read as a trace: {error}") from None
-
-
-def _decode(text: bytes) -> tuple[_Document[Any], int]:
-    try:
-        document = _decode_as(text, _Event)
-    except msgspec.ValidationError:
-        return _decode_leniently(text)
-    except UnicodeDecodeError:
-        return _decode(text.decode(errors="replace").encode())
-    except msgspec.DecodeError:
-        repaired = _NOT_JSON.sub(b": null", text)
-        if repaired == text:
-            raise
-        return _decode(repaired)
-    times = [event.ts for event in document.traceEvents or () if event.ts is not None]
-    if times and max(times) >= _EXACT_LIMIT_US:
-        document = _decode_as(text, _ExactEvent)
-    return document, 0
-
-
-def _decode_as(text: bytes, event: type[Any]) -> _Document[Any]:
-    """A file is an object that holds the events, or, as Chrome also allows, just their list."""
-    if text[:100].lstrip()[:1] == b"[":
-        return _Document(traceEvents=msgspec.json.decode(text, type=list[event]))
-    return msgspec.json.decode(text, type=_Document[event])
-
-
-def _decode_leniently(text: bytes) -> tuple[_Document[Any], int]:
-    """Event by event, for files in which some event has a field of an unexpected type."""
-    document = _decode_as(text, Raw)
-    decoder = msgspec.json.Decoder(_ExactEvent, strict=False)
-    events = []
-    for raw in document.traceEvents or ():
-        try:
-            events.append(decoder.decode(raw))
-        except msgspec.ValidationError:
-            continue
-    num_unreadable = len(document.traceEvents or ()) - len(events)
-    document.traceEvents = events if document.traceEvents is not None else None
-    return document, num_unreadable
+    return _columns(*decode_trace(path))
 
 
 def _columns(events: list[Any], devices: list[dict[str, Any]], num_unreadable: int) -> Trace:
-    spans = [e for e in events if e.ph == "X" and e.ts is not None and e.cat.lower() in _CATEGORIES]
+    spans = [e for e in events if e.ph == "X" and e.ts is not None and e.cat in _CATEGORIES]
     allocations = [e for e in events if e.name == "[memory]" and e.ts is not None and e.args is not None]
     names: defaultdict[Hashable, int] = _numbered()
     signatures: defaultdict[Hashable, int] = _numbered()
@@ -265,10 +150,10 @@ def _ints(values: Iterable[int]) -> Ints:
 
 def _span_columns(spans: list[Any], names: defaultdict[Any, int], signatures: defaultdict[Any, int]) -> Spans:
     threads = _numbered()
-    args = [e.args or _NO_ARGS for e in spans]
+    args = [e.args or NO_ARGS for e in spans]
     start_ns = _nanoseconds([e.ts for e in spans])
     return Spans(
-        category=np.fromiter((_CATEGORIES[e.cat.lower()] for e in spans), np.int8, len(spans)),
+        category=np.fromiter((_CATEGORIES[e.cat] for e in spans), np.int8, len(spans)),
         name=_ints([names[e.name] for e in spans]),
         thread=_ints([threads[e.pid, e.tid] for e in spans]),
         start_ns=start_ns,
@@ -279,17 +164,14 @@ def _span_columns(spans: list[Any], names: defaultdict[Any, int], signatures: de
     )
 
 
-def _signature_column(spans: list[Any], args: list[_Args], signatures: defaultdict[Any, int]) -> Ints:
-    def key(name: str, a: _Args) -> tuple[str, bytes, bytes, bytes]:
+def _signature_column(spans: list[Any], args: list[Args], signatures: defaultdict[Any, int]) -> Ints:
+    def key(name: str, a: Args) -> tuple[str, bytes, bytes, bytes]:
         # Concrete values (an offset, a seed) differ from call to call, and only a convolution's decide what it computes.
         concrete = bytes(a.concrete) if "conv" in name else b""
         return name, bytes(a.dims), bytes(a.types), concrete
 
     return _ints(
-        [
-            signatures[key(e.name, a)] if _CATEGORIES[e.cat.lower()] == OPERATOR else -1
-            for e, a in zip(spans, args, strict=True)
-        ]
+        [signatures[key(e.name, a)] if _CATEGORIES[e.cat] == OPERATOR else -1 for e, a in zip(spans, args, strict=True)]
     )
 
 

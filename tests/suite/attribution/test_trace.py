@@ -70,9 +70,11 @@ def test_an_odd_event_costs_only_itself(tmp_path: Path) -> None:
     made = HandmadeTrace(tmp_path).operator("aten::mm", 0.5, 1)
     made.operator("aten::odd", 2, 3, correlation={"not": "a number"})
     made.events.append({"ph": "X", "cat": "cpu_op", "name": 12, "ts": [], "dur": "x"})
+    made.operator("aten::long", 3, 4, correlation=2**63)
+    made.events.append({"ph": "X", "cat": "cpu_op", "name": "aten::late", "ts": 1e300, "dur": 1})
     made.operator("aten::text", 4, 5, correlation="12")
     trace = made.read()
-    assert trace.num_unreadable == 2
+    assert trace.num_unreadable == 4
     assert [trace.names[name] for name in trace.host.name] == ["aten::mm", "aten::text"]
     assert trace.host.correlation.tolist() == [-1, 12]
     assert np.diff(trace.host.start_ns).tolist() == [3500]
