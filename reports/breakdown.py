@@ -55,7 +55,10 @@ def by_segment(runs: Runs) -> pd.DataFrame:
     ``share`` is of the run itself, ``relative`` of the whole time of its group's baseline run; rows as in `in_order`,
     then as the segments are stacked.
     """
-    seconds = timed_totals(runs).groupby(["run_id", "clock", "segment"], observed=True)["seconds"].sum().reset_index()
+    totals = timed_totals(runs)
+    if totals.empty:
+        return pd.DataFrame()
+    seconds = totals.groupby(["run_id", "clock", "segment"], observed=True)["seconds"].sum().reset_index()
     return _with_shares(runs, seconds, "segment", SEGMENTS)
 
 
@@ -63,6 +66,8 @@ def by_segment(runs: Runs) -> pd.DataFrame:
 def by_kind(runs: Runs) -> pd.DataFrame:
     """Seconds of attention by kind and part (``core``, ``projection``), with ``share`` of the whole run."""
     totals = timed_totals(runs)
+    if totals["kind"].isna().all():
+        return pd.DataFrame()
     whole = totals.groupby("run_id", observed=True)["seconds"].sum()
     attention = totals[totals["kind"].notna()].copy()
     attention["part"] = attention["segment"].str.removeprefix("attention ")

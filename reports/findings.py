@@ -13,7 +13,7 @@ from reports.breakdown import by_kind, by_segment
 from reports.comparison import latencies
 from reports.memory import stage_peaks
 from reports.style import readable
-from reports.units import TIMES, percent, quantity, with_interval
+from reports.units import TIMES, percent, quantity, unit_for, with_interval
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -41,7 +41,10 @@ def headline(found: dict[str, list[str]], limit: int = 3) -> list[str]:
 
 
 def _time(runs: Runs) -> Iterator[str]:
-    """Of each group's baseline: the two largest classes, and which kind of attention takes the most."""
+    """Of each group's baseline: how long it takes, its two largest classes, and the largest kind of attention.
+
+    A projection counts as linear here; where attention is named, its share with projections is named as well.
+    """
     frame = by_segment(runs)
     if frame.empty:
         return
@@ -53,12 +56,24 @@ def _time(runs: Runs) -> Iterator[str]:
     for group, members in classes.groupby("group", sort=False):
         rows = _first_run(members)
         shares = rows.groupby("name")["share"].sum().sort_values(ascending=False)
-        top, *rest = [f"{readable(str(name))} takes {percent(share)}" for name, share in shares.head(2).items()]
-        clock = rows["clock"].iloc[0]
-        text = f"{readable(str(group))} with {readable(rows['stack'].iloc[0])}: {top} of the {clock}"
-        text += f", {rest[0].replace(' takes', '')}" if rest else ""
-        sentences.append((float(shares.iloc[0]), text + _largest_kind(kinds, rows["run_id"].iloc[0]) + "."))
+        wide = rows.loc[rows["segment"].str.startswith("attention"), "share"].sum()
+        names = [f"{readable(str(name))} {percent(share)}" for name, share in shares.head(2).items()]
+        names = [f"{name} ({percent(wide)} with its projections)" if "attention" in name else name for name in names]
+        run_id, clock = rows["run_id"].iloc[0], rows["clock"].iloc[0]
+        text = f"{readable(str(group))} with {readable(rows['stack'].iloc[0])}{_how_long(runs, run_id)}"
+        text += f"; of its {clock} {', '.join(names)}" + _largest_kind(kinds, run_id)
+        sentences.append((float(shares.iloc[0]), text + "."))
     yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
+
+
+def _how_long(runs: Runs, run_id: str) -> str:
+    frame = latencies(runs)
+    row = frame[frame["run_id"] == run_id] if len(frame) else frame
+    if row.empty:
+        return ""
+    values = [float(row[column].iloc[0]) for column in ("median_s", "low_s", "high_s")]
+    unit = unit_for(values[:1], "s")
+    return f" takes {with_interval(*(value / unit.size for value in values))} {unit.symbol}"
 
 
 def _largest_kind(kinds: pd.DataFrame, run_id: str) -> str:
@@ -66,7 +81,7 @@ def _largest_kind(kinds: pd.DataFrame, run_id: str) -> str:
     if len(core) < 2 or core["seconds"].sum() == 0:
         return ""
     largest = core.loc[core["seconds"].idxmax()]
-    return f"; {percent(largest['seconds'] / core['seconds'].sum())} of attention is {largest['kind']}"
+    return f"; {percent(largest['seconds'] / core['seconds'].sum())} of attention's core is {largest['kind']}"
 
 
 def _memory(runs: Runs) -> Iterator[str]:

@@ -23,7 +23,7 @@ CLASS_COLOURS = {
     "data_movement": "#a8487f",
     "embedding": "#d9b3cf",
     "quantization": "#5c4b8a",
-    "communication": "#e8a2a2",
+    "communication": "#f0c4bc",
     "other": "#b5b5b5",
 }
 """Segments of a stacked bar, in the order in which they are stacked."""
@@ -49,7 +49,7 @@ def stack_colours(stacks: Sequence[str], baseline: str | None) -> dict[str, str]
     """A colour for each stack: dark grey for the baseline, hues in order for the rest (repeating after ten)."""
     others = [stack for stack in stacks if stack != baseline]
     colours = {stack: _STACKS[index % len(_STACKS)] for index, stack in enumerate(others)}
-    return colours | ({baseline: _BASELINE} if baseline in stacks else {})
+    return {stack: colours.get(stack, _BASELINE) for stack in stacks}
 
 
 def ink_on(colour: str) -> str:

@@ -43,6 +43,18 @@ def span_number(rows: pd.DataFrame) -> pd.Series:
     return ((rows["stage"] != rows["stage"].shift()) | (step != step.shift())).cumsum() - 1
 
 
+def note_beside(axes: Axes, words: str, point: tuple[float, float]) -> None:
+    """Small words right of a point, on a white ground so that no grid line strikes them through."""
+    axes.annotate(words, point, (4, 0), textcoords="offset points", va="center_baseline", fontsize=6, color=INK,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+
+
+def worth_naming(rows: pd.DataFrame, column: str, value: str) -> list[str]:
+    """What a legend names: the values of `column` that make up at least 0.4 % of some bar; less cannot be seen."""
+    shares = rows[value] / rows.groupby("run_id")[value].transform("sum")
+    return list(rows.loc[shares >= 0.004, column].unique())
+
+
 def stacked_rows(
     axes: Axes, rows: pd.DataFrame, value: str, segment: str, colours: Mapping[str, str], **options: Any
 ) -> None:
@@ -71,9 +83,8 @@ def stacked_rows(
                 axes.text(left + width / 2, position, percent(width / whole), ha="center", va="center_baseline",
                           fontsize=5.5, color=INK if hatch else ink_on(colour))  # fmt: skip
             left += width
-        end = options.get("end_labels", {}).get(run_id)
-        if end:
-            axes.annotate(end, (left, position), (3, 0), textcoords="offset points", va="center", fontsize=6)
+        if run_id in options.get("end_labels", {}):
+            note_beside(axes, options["end_labels"][run_id], (left, position))
     stacks = rows.drop_duplicates("run_id")["stack"]
     axes.set_yticks(range(len(run_ids)), [readable(stack) for stack in stacks])
     axes.set_ylim(len(run_ids) - 0.45, -0.55)

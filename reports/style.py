@@ -64,7 +64,9 @@ _SETTINGS = {
     "figure.dpi": 100,
 }
 
-_METADATA = {
+_PNG_DPI = 300
+
+_METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
@@ -93,15 +95,27 @@ def laid_out(figure: Figure) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
 
 
 def saved(figure: Figure, kind: str) -> bytes:
-    """The figure as a file of one of `FORMATS`; the same figure always gives the same bytes."""
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"dpi": 300} if kind == "png" else {}
-    figure.savefig(buffer, format=kind, metadata=_METADATA[kind], **options)
+    """A figure that is `laid_out`, as a file of one of `FORMATS`; the same figure always gives the same bytes.
+
+    Canvases are called directly: ``savefig`` would draw everything a second time to lay it out again.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer, metadata = io.BytesIO(), _METADATA[kind]
+    if kind == "png":
+        figure.set_dpi(_PNG_DPI)
+        FigureCanvasAgg(figure).print_png(buffer, metadata=metadata)
+    elif kind == "svg":
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
+    else:
+        FigureCanvasPdf(figure).print_pdf(buffer, metadata=metadata)
     return buffer.getvalue()
 
 

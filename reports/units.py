@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median_high
 
 EN_DASH = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -30,15 +31,17 @@ _LADDERS = {
 
 
 def unit_for(values: Iterable[float], base: str) -> Unit:
-    """The unit in which these values are easiest to read: the largest that leaves the largest of them at 1 or more.
+    """The unit in which these values are easiest to read: the largest that leaves their median at 1 or more.
 
     Seconds stay seconds down to 0.5 s, so that a column of runs is not written as 1200 ms beside 0.9 s.
     """
     ladder = _LADDERS[base]
-    largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
-    threshold = 0.5 if base == "s" else 1.0
-    fitting = [unit for unit in ladder if largest >= threshold * unit.size]
-    return fitting[-1] if fitting else (ladder[0] if largest else ladder[-1])
+    sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value != 0]
+    if not sizes:
+        return ladder[-1]
+    middle = median_high(sizes)
+    fitting = [unit for unit in ladder if middle >= unit.size * (0.5 if unit.symbol == "s" else 1.0)]
+    return fitting[-1] if fitting else ladder[0]
 
 
 def is_number(value: float | None) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.breakdown import by_kind
 from reports.palette import INK, KIND_COLOURS, ink_on
-from reports.panels import shown, what_is_left_out
+from reports.panels import note_beside, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import percent
 
@@ -31,7 +31,7 @@ def data(runs: Runs) -> pd.DataFrame:
 
 def caption(runs: Runs) -> str:
     return (
-        "Attention as a share of each run's whole operator time, by kind. Solid: the core (QK\u1d40, softmax, AV); hatched: the "
+        "Attention as a share of a run's whole operator time, by kind. Solid: its core (QK\u1d40, softmax, AV); hatched: the "
         "projections (q, k, v, out) of the same kind. The number at the end is core plus projections."
         + what_is_left_out(data(runs))
     )
@@ -75,9 +75,7 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, widest: float) -> None:
                 axes.text(left + width / 2, position, percent(width / 100), ha="center", va="center_baseline",
                           fontsize=5.5, color=ink_on(colour))  # fmt: skip
             left += width
-        axes.annotate(
-            percent(left / 100), (left, position), (3, 0), textcoords="offset points", va="center", fontsize=6
-        )
+        note_beside(axes, percent(left / 100), (left, position))
     stacks = rows.drop_duplicates("run_id")["stack"]
     axes.set_yticks(range(len(run_ids)), [readable(stack) for stack in stacks])
     axes.set_ylim(len(run_ids) - 0.45, -0.55)

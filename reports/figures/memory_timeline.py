@@ -22,6 +22,7 @@ SECTION, ORDER = "memory", 20
 TITLE = "Memory over time"
 
 _GIB = 1024**3
+_LETTER_SHARE = 0.0075  # of the axis: what a letter of a stage's name needs
 _MAX_LINES = 5  # of one panel; more cannot be told apart
 
 
@@ -43,8 +44,9 @@ def caption(runs: Runs) -> str:
     frame = data(runs)
     counters = " and ".join(dict.fromkeys(frame["counter"]))
     return (
-        f"{counters.capitalize()} through one generation, from its start. Dashed: weights. The bands are the stages of the "
-        "first run of each panel; alternate steps of a loop are shaded." + what_is_left_out(stage_peaks(runs))
+        f"{counters.capitalize()} through one generation, from its start. Dashed: weights. The bands are the spans of the "
+        "first run of each panel, every other one shaded; spans too short for their name go without it."
+        + what_is_left_out(stage_peaks(runs))
     )
 
 
@@ -90,22 +92,25 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None
         line = rows[rows["run_id"] == run_id]
         colour = colours[line["stack"].iloc[0]]
         axes.step(line["t_s"], line["bytes"] / _GIB, where="post", color=colour, linewidth=0.8)
-    _shade_stages(axes, first)
-    axes.set_xlim(0, float(rows["t_s"].max()))
-    axes.set_ylim(bottom=0)
+    axis_s = float(rows["t_s"].max())
+    _shade_stages(axes, first, axis_s)
+    axes.set_xlim(0, axis_s)
+    axes.set_ylim(0, float(rows["bytes"].max()) / _GIB * 1.06)
     axes.grid(axis="y")
 
 
-def _shade_stages(axes: Axes, line: pd.DataFrame) -> None:
-    """Alternate bands for the spans of a loop, and the name of each stage above its first span."""
+def _shade_stages(axes: Axes, line: pd.DataFrame, axis_s: float) -> None:
+    """Alternate bands for the spans, and the name of each stage above them where there is room for it."""
     starts = line.groupby(span_number(line)).agg(t_s=("t_s", "min"), stage=("stage", "first"))
     ends = [*starts["t_s"].iloc[1:], float(line["t_s"].max())]
     for index, (start, end) in enumerate(zip(starts["t_s"], ends, strict=True)):
         if index % 2:
             axes.axvspan(start, end, color=BAND, linewidth=0, zorder=0)
-    for stage, start in starts.groupby("stage", sort=False)["t_s"].min().items():
-        axes.annotate(readable(str(stage)), (start, 1), (0, 2), xycoords=("data", "axes fraction"), fontsize=5.5,
-                      textcoords="offset points", color=FAINT, annotation_clip=False)  # fmt: skip
+    extents = starts.assign(end=ends).groupby("stage", sort=False).agg(start=("t_s", "min"), end=("end", "max"))
+    for stage, start, end in extents.itertuples():
+        if end - start > _LETTER_SHARE * len(stage) * axis_s:
+            axes.annotate(readable(stage), ((start + end) / 2, 1), (0, 2), xycoords=("data", "axes fraction"), fontsize=5.5,
+                          textcoords="offset points", color=FAINT, ha="center", annotation_clip=False)  # fmt: skip
 
 
 def _legend(colours: dict[str, str]) -> dict[str, object]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.breakdown import by_segment
 from reports.palette import CLASS_COLOURS
-from reports.panels import shown, stacked_rows, swatches, what_is_left_out
+from reports.panels import shown, stacked_rows, swatches, what_is_left_out, worth_naming
 from reports.style import legend_on_top, new_figure, readable
 from reports.units import quantity
 
@@ -59,5 +59,5 @@ def draw(runs: Runs) -> Figure | None:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
     panels[-1].set_xlabel(f"{frame['clock'].iloc[0]} of one generation (s)")
-    legend_on_top(figure, swatches(CLASS_COLOURS, list(frame["segment"])))
+    legend_on_top(figure, swatches(CLASS_COLOURS, worth_naming(frame, "segment", "seconds")))
     return figure

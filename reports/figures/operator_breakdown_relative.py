@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.breakdown import by_segment
 from reports.palette import CLASS_COLOURS, ink_on
-from reports.panels import shown, swatches, what_is_left_out
+from reports.panels import shown, swatches, what_is_left_out, worth_naming
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import percent
 
@@ -68,7 +68,7 @@ def draw(runs: Runs) -> Figure | None:
     bars_from_zero(axes, along="y")
     axes.set_ylim(0, top * 1.08)
     axes.set_ylabel("time / baseline's time")
-    legend_on_top(figure, swatches(CLASS_COLOURS, list(frame["segment"])))
+    legend_on_top(figure, swatches(CLASS_COLOURS, worth_naming(frame, "segment", "relative")))
     return figure
 
 
@@ -92,4 +92,5 @@ def _draw_bar(axes: Axes, position: float, bar: pd.DataFrame) -> None:
             axes.text(position, bottom + height / 2, percent(share), ha="center", va="center_baseline", fontsize=5.5,
                       color=ink_on(colour))  # fmt: skip
         bottom += height
-    axes.annotate(f"{bottom:.2f}", (position, bottom), (0, 1), textcoords="offset points", ha="center", fontsize=6)
+    axes.annotate(f"{bottom:.2f}", (position, bottom), (0, 2), textcoords="offset points", ha="center", fontsize=6,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3})  # fmt: skip

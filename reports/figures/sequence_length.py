@@ -53,6 +53,8 @@ def alt_text(runs: Runs) -> str:
 
 
 def draw(runs: Runs) -> Figure | None:
+    from matplotlib.ticker import MaxNLocator
+
     frame = data(runs)
     if frame.empty:
         return None
@@ -76,6 +78,8 @@ def draw(runs: Runs) -> Figure | None:
         one.set_title(label, fontweight="normal")
         if len(step) != len(calls):
             whole.axvspan(step["call"].min() - 0.5, step["call"].max() + 0.5, color=BAND, linewidth=0, zorder=0)
+    for axes in panels.flat:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axes in panels[-1]:
         axes.set_xlabel("attention call")
     legend_on_top(figure, _legend(frame))

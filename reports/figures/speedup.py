@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.comparison import MIN_EFFECT, latencies
-from reports.palette import BAND, FAINT, INK, VERDICT_COLOURS
-from reports.panels import shown, what_is_left_out
+from reports.palette import BAND, FAINT, VERDICT_COLOURS
+from reports.panels import note_beside, shown, what_is_left_out
 from reports.style import new_figure, readable
 from reports.units import ratio
 
@@ -83,7 +83,9 @@ def _draw_panel(axes: Axes, frame: pd.DataFrame, prefix: str, rows: dict[int, fl
         row = frame.loc[index]
         speedup = row[f"{prefix}_speedup"]
         if pd.isna(speedup):
-            axes.annotate("itself", (1, at), (4, 0), textcoords="offset points", va="center", fontsize=6, color=FAINT)
+            axes.annotate(
+                "itself", (1, at), (4, 0), textcoords="offset points", va="center_baseline", fontsize=6, color=FAINT
+            )
             continue
         colour = VERDICT_COLOURS[row[f"{prefix}_verdict"]]
         low, high = row[f"{prefix}_low"], row[f"{prefix}_high"]
@@ -92,7 +94,7 @@ def _draw_panel(axes: Axes, frame: pd.DataFrame, prefix: str, rows: dict[int, fl
         axes.plot(speedup, at, "o", color=colour, markersize=3.6, markeredgecolor="white", markeredgewidth=0.4)
         text = f"{ratio(speedup)} {row[f'{prefix}_verdict'].lower()}"
         edge = max(speedup, high) if pd.notna(high) else speedup
-        axes.annotate(text, (edge, at), (4, 0), textcoords="offset points", va="center", fontsize=6, color=INK)
+        note_beside(axes, text, (edge, at))
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
     left, right = axes.get_xlim()

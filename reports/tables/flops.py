@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 SECTION, ORDER = "time", 30
 TITLE = "FLOPs"
 CAPTION = (
-    "Floating-point operations of one generation by class (a multiply-add is two), and the rate over that class's own time. A "
-    "dash is a class without any FLOP formula, not zero; operators of a run that have no formula are named beside its total, so "
-    "the total is a lower bound wherever any is named."
+    "Floating-point operations of a generation by class (a multiply-add is two), and the rate over the class's own time. "
+    "A dash is a class without any FLOP formula, not zero; operators of a run that have no formula are named beside its "
+    "total, which is then a lower bound."
 )
 COLUMNS = (
     text("Workload", "group"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECTION, ORDER = "memory", 10
 TITLE = "Peak memory"
 CAPTION = (
-    "Peak of each stage and of the whole generation, with the weights and the activations that were live at it. The last column "
+    "Peak of each stage and of the whole generation, with the weights and activations that were live at it. The last column "
     "is the peak relative to the same stage of the group's baseline run; below 1 the stack needs less."
 )
 COLUMNS = (

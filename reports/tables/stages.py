@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 SECTION, ORDER = "time", 5
 TITLE = "Time by stage"
 CAPTION = (
-    "Time of each stage in one generation of the quiet pass, all its steps together: median over trials with its 95 % interval, "
-    "and its share of the generation. The stages and the time between them make up the whole; denoiser_forward lies inside "
+    "Time of each stage in one generation of the quiet pass, all its steps together: median over trials, its 95 % interval "
+    "and share of the generation. The stages and the time between them make up the whole; denoiser_forward lies inside "
     "the steps."
 )
 COLUMNS = (

@@ -1,0 +1,88 @@
+"""Frames of many runs: what is joined, what is grouped, and what is not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+
+from reports import load
+from reports.comparison import in_order, latencies
+from reports.facts import RUN_COLUMNS
+from reports.runs import NoRunsError, Runs
+from suite.record import load as load_record
+from suite.record import save
+from tests.reports.synthetic import make_run
+
+
+def test_frames_carry_the_run_as_categoricals(runs: Runs) -> None:
+    for frame in (runs.samples, runs.operators, runs.attention, runs.memory, runs.memory_peaks, runs.operator_totals):
+        assert tuple(frame.columns[: len(RUN_COLUMNS)]) == RUN_COLUMNS
+        assert all(isinstance(frame[column].dtype, pd.CategoricalDtype) for column in RUN_COLUMNS)
+        assert frame["run_id"].nunique() == 11
+    assert len(runs.runs) == 12
+    counts = runs.samples.groupby("run_id", observed=True).size()
+    for run_id, folder in runs.runs[["run_id", "folder"]].itertuples(index=False):
+        assert counts.get(run_id, 0) == len(load_record(Path(folder)).samples)
+
+
+def test_joined_rows_belong_to_their_run(runs: Runs) -> None:
+    trace = runs.attention.groupby("workload", observed=True)["attention_kind"].unique()
+    assert set(trace["animatediff"]) == {"spatial", "temporal", "cross"}
+    assert set(trace["parti"]) == {"causal"}
+
+
+def test_tables_are_not_read_before_they_are_asked_for(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "parti", num_trials=2)
+    (folder / "operators.parquet").write_bytes(b"broken")
+    runs = load(tmp_path)
+    assert len(runs.samples)
+    assert len(runs.memory)
+    with pytest.raises(ValueError, match=r"operators\.parquet"):
+        _ = runs.operators
+
+
+def test_groups_are_named_by_what_differs(tmp_path: Path) -> None:
+    first = make_run(tmp_path, "stable_diffusion", num_trials=2, folder="a")
+    record = load_record(first)
+    larger = msgspec.structs.replace(record, run_id="ffff", request=record.request | {"height": 1024})
+    save(larger, {}, tmp_path / "b")
+    make_run(tmp_path, "parti", num_trials=2)
+    groups = list(load(tmp_path).runs["group"])
+    assert sorted(groups) == ["parti", "stable_diffusion, height=1024", "stable_diffusion, height=512"]
+
+
+def test_two_runs_of_one_stack_are_told_apart(tmp_path: Path) -> None:
+    make_run(tmp_path, "parti", num_trials=2, folder="a")
+    make_run(tmp_path, "parti", num_trials=2, folder="b", seed="again")
+    stacks = load(tmp_path).runs["stack"]
+    assert stacks.nunique() == 2
+    assert stacks.str.startswith("out_of_the_box [").all()
+
+
+def test_the_baseline_is_the_reference_or_the_librarys_default(tmp_path: Path) -> None:
+    make_run(tmp_path, "parti", ("flash_attention",), num_trials=2)
+    make_run(tmp_path, "parti", num_trials=2)
+    ordered = in_order(load(tmp_path))
+    assert ordered.loc[ordered["is_baseline"], "stack"].tolist() == ["out_of_the_box"]
+    make_run(tmp_path, "parti", ("baseline_attention",), num_trials=2)
+    ordered = in_order(load(tmp_path))
+    assert ordered["stack"].tolist() == ["baseline_attention", "out_of_the_box", "flash_attention"]
+    assert ordered["is_baseline"].tolist() == [True, False, False]
+
+
+def test_one_trial_gives_a_median_and_no_interval(tmp_path: Path) -> None:
+    make_run(tmp_path, "parti", ("flash_attention",), num_trials=1)
+    (row,) = latencies(load(tmp_path)).to_dict("records")
+    assert row["trials"] == 1
+    assert pd.isna(row["low_s"])
+    assert row["ref_verdict"] == "UNCLEAR"
+
+
+def test_nothing_to_load(tmp_path: Path) -> None:
+    with pytest.raises(NoRunsError, match="holds no runs"):
+        load(tmp_path)
+    with pytest.raises(NoRunsError, match="not a folder"):
+        load(tmp_path / "nowhere")
