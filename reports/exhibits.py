@@ -93,7 +93,7 @@ def build_table(module: Any, runs: Runs) -> TableExhibit | None:
     if frame.empty:
         return None
     frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *(column.name for column in module.COLUMNS)])))
-    rendered = render(frame, module.COLUMNS)
+    rendered = render(frame, [column for column in module.COLUMNS if frame[column.name].notna().any()])
     files = {
         "md": f"{module.CAPTION}\n\n{to_markdown(rendered)}",
         "csv": to_csv(frame),

@@ -57,12 +57,14 @@ def _time(runs: Runs) -> Iterator[str]:
         rows = _first_run(members)
         shares = rows.groupby("name")["share"].sum().sort_values(ascending=False)
         wide = rows.loc[rows["segment"].str.startswith("attention"), "share"].sum()
+        outside = shares.pop("other") if "other" in shares else 0.0
         names = [f"{readable(str(name))} {percent(share)}" for name, share in shares.head(2).items()]
         names = [f"{name} ({percent(wide)} with its projections)" if "attention" in name else name for name in names]
         run_id, clock = rows["run_id"].iloc[0], rows["clock"].iloc[0]
         text = f"{readable(str(group))} with {readable(rows['stack'].iloc[0])}{_how_long(runs, run_id)}"
+        names += [f"outside any operator class {percent(outside)}"] if outside >= 0.1 else []
         text += f"; of its {clock} {', '.join(names)}" + _largest_kind(kinds, run_id)
-        sentences.append((float(shares.iloc[0]), text + "."))
+        sentences.append((float(shares.max()), text + "."))
     yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
 
 

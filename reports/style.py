@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reports.palette import FAINT, INK, RULE
+from reports.units import Unit, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,6 +125,11 @@ def readable(name: str) -> str:
     words = " ".join(str(name).replace("_", " ").replace("+", " + ").split())
     printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
     return printable if len(printable) <= 42 else printable[:41] + "…"
+
+
+def byte_unit(largest: float) -> Unit:
+    """The unit of a byte axis: the largest that leaves its top at 1 or more."""
+    return unit_for([largest], "bytes")
 
 
 def bars_from_zero(axes: Axes, *, along: str = "x") -> None:

@@ -29,9 +29,11 @@ class Column:
     is_number: bool = True
     base: str | None = None
     """Base unit of a quantity; the whole column gets one unit, named in the header."""
+    unit_from: str | None = None
+    """The column that chooses the unit, for columns that are read side by side; None: its own."""
 
     def unit(self, frame: pd.DataFrame) -> Unit | None:
-        return None if self.base is None else unit_for(frame[self.name].astype(float), self.base)
+        return None if self.base is None else unit_for(frame[self.unit_from or self.name].astype(float), self.base)
 
     def full_header(self, frame: pd.DataFrame) -> str:
         unit = self.unit(frame)
@@ -56,7 +58,14 @@ def count(header: str, name: str) -> Column:
     return Column(header, name, lambda row, _: NONE if _missing(row[name]) else f"{row[name]:,.0f}")
 
 
-def quantity(header: str, name: str, base: str, ends: tuple[str, str] | None = None) -> Column:
+def run_id(header: str, name: str) -> Column:
+    """The first letters of a run's id, as they stand in its folder's name; CSV has it whole."""
+    return Column(header, name, lambda row, _: NONE if _missing(row[name]) else str(row[name])[:8], is_number=False)
+
+
+def quantity(
+    header: str, name: str, base: str, ends: tuple[str, str] | None = None, unit_from: str | None = None
+) -> Column:
     """A quantity in the unit that suits the column; with `ends`, the columns of its interval."""
 
     def cell(row: dict[str, Any], unit: Unit | None) -> str:
@@ -68,7 +77,7 @@ def quantity(header: str, name: str, base: str, ends: tuple[str, str] | None = N
         low, high = (None if _missing(row[end]) else row[end] / size for end in ends)
         return with_interval(row[name] / size, low, high)
 
-    return Column(header, name, cell, base=base)
+    return Column(header, name, cell, base=base, unit_from=unit_from)
 
 
 def factor(header: str, name: str, ends: tuple[str, str] | None = None) -> Column:

@@ -9,7 +9,8 @@ import pandas as pd
 from reports.memory import stage_peaks
 from reports.palette import WEIGHTS, stack_colours
 from reports.panels import shown, what_is_left_out
-from reports.style import bars_from_zero, legend_on_top, new_figure, readable
+from reports.style import bars_from_zero, byte_unit, legend_on_top, new_figure, readable
+from reports.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 SECTION, ORDER = "memory", 10
 TITLE = "Peak memory by stage"
 
-_GIB = 1024**3
 _COLUMNS = 3
 
 
@@ -42,7 +42,7 @@ def caption(runs: Runs) -> str:
 def alt_text(runs: Runs) -> str:
     top = data(runs).sort_values("peak_bytes", ascending=False).drop_duplicates("run_id", keep="first")
     parts = [
-        f"{row.group} with {row.stack}: {row.peak_bytes / _GIB:.2f} GiB in {row.stage}" for row in top.itertuples()
+        f"{row.group} with {row.stack}: {quantity(row.peak_bytes, 'bytes')} in {row.stage}" for row in top.itertuples()
     ]  # pyright: ignore
     return "Bars of peak memory by stage. Highest stage of each run: " + "; ".join(parts[:16]) + "."
 
@@ -63,8 +63,6 @@ def draw(runs: Runs) -> Figure | None:
         axes.set_title(readable(group))
     for axes in list(panels.flat)[len(groups) :]:
         axes.set_visible(False)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("peak (GiB)")
     legend_on_top(figure, _legend(colours))
     return figure
 
@@ -77,13 +75,15 @@ def _baseline(frame: pd.DataFrame) -> str | None:
 def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
     stages, run_ids = list(dict.fromkeys(rows["stage"])), list(dict.fromkeys(rows["run_id"]))
     width = 0.82 / len(run_ids)
+    unit = byte_unit(float(rows["peak_bytes"].max()))
     for row in rows.itertuples():
         left = stages.index(row.stage) - 0.41 + (run_ids.index(row.run_id) + 0.5) * width  # pyright: ignore
-        peak = float(row.peak_bytes) / _GIB  # pyright: ignore
-        weights = 0.0 if pd.isna(row.weights_bytes) else min(float(row.weights_bytes) / _GIB, peak)  # pyright: ignore
+        peak = float(row.peak_bytes) / unit.size  # pyright: ignore
+        weights = 0.0 if pd.isna(row.weights_bytes) else min(float(row.weights_bytes) / unit.size, peak)  # pyright: ignore
         axes.bar(left, weights, width * 0.9, color=WEIGHTS, linewidth=0)
         axes.bar(left, peak - weights, width * 0.9, bottom=weights, color=colours[str(row.stack)], linewidth=0)
     axes.set_xticks(range(len(stages)), [readable(stage) for stage in stages])
+    axes.set_ylabel(f"peak ({unit.symbol})")
     bars_from_zero(axes, along="y")
 
 

@@ -10,7 +10,8 @@ from reports.comparison import in_order
 from reports.memory import best_counter, stage_peaks
 from reports.palette import BAND, FAINT, WEIGHTS, stack_colours
 from reports.panels import shown, span_number, what_is_left_out
-from reports.style import legend_on_top, new_figure, readable
+from reports.style import byte_unit, legend_on_top, new_figure, readable
+from reports.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 SECTION, ORDER = "memory", 20
 TITLE = "Memory over time"
 
-_GIB = 1024**3
 _LETTER_SHARE = 0.0075  # of the axis: what a letter of a stage's name needs
 _MAX_LINES = 5  # of one panel; more cannot be told apart
 
@@ -44,15 +44,16 @@ def caption(runs: Runs) -> str:
     frame = data(runs)
     counters = " and ".join(dict.fromkeys(frame["counter"]))
     return (
-        f"{counters.capitalize()} through one generation, from its start. Dashed: weights. The bands are the spans of the "
-        "first run of each panel, every other one shaded; spans too short for their name go without it."
+        f"{counters.capitalize()} through one generation, from its start. Dashed: weights; the axis starts just below them, so "
+        "only what comes on top can be compared by height. A line that leaves the panel was slower than it has room for. The "
+        "bands are the spans of each panel's first run, every other one shaded; the shortest go without their name."
         + what_is_left_out(stage_peaks(runs))
     )
 
 
 def alt_text(runs: Runs) -> str:
-    top = data(runs).groupby(["group", "stack"], sort=False)["bytes"].max() / _GIB
-    parts = [f"{group} with {stack} reaches {value:.2f} GiB" for (group, stack), value in top.items()]  # pyright: ignore
+    top = data(runs).groupby(["group", "stack"], sort=False)["bytes"].max()
+    parts = [f"{group} with {stack} reaches {quantity(value, 'bytes')}" for (group, stack), value in top.items()]  # pyright: ignore
     return "Lines of memory over time. " + "; ".join(parts[:16]) + "."
 
 
@@ -68,13 +69,9 @@ def draw(runs: Runs) -> Figure | None:
     colours = stack_colours(stacks, None if baselines.empty else str(baselines.iloc[0]))
     peaks = stage_peaks(runs)
     for axes, group in zip(panels, groups, strict=True):
-        rows = frame[frame["group"] == group]
-        _draw_group(axes, rows, colours)
         weights = peaks.loc[peaks["group"] == group, "weights_bytes"].max() if len(peaks) else float("nan")
-        if pd.notna(weights):
-            axes.axhline(weights / _GIB, color=WEIGHTS, linestyle=(0, (4, 2)), linewidth=0.9)
+        _draw_group(axes, frame[frame["group"] == group], colours, float(weights))
         axes.set_title(readable(group), pad=9)
-        axes.set_ylabel("GiB")
     panels[-1].set_xlabel("time since the start of the generation (s)")
     legend_on_top(figure, _legend(colours))
     return figure
@@ -86,17 +83,28 @@ def _chosen(runs: Runs) -> pd.DataFrame:
     return ordered.groupby("group", sort=False).head(_MAX_LINES)
 
 
-def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
-    first = rows[rows["run_id"] == rows["run_id"].iloc[0]]
-    for run_id in rows["run_id"].unique():
-        line = rows[rows["run_id"] == run_id]
+def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], weights: float) -> None:
+    top = float(rows["bytes"].max())
+    unit = byte_unit(top)
+    for _, line in rows.groupby("run_id", sort=False):
         colour = colours[line["stack"].iloc[0]]
-        axes.step(line["t_s"], line["bytes"] / _GIB, where="post", color=colour, linewidth=0.8)
-    axis_s = float(rows["t_s"].max())
-    _shade_stages(axes, first, axis_s)
+        axes.step(line["t_s"], line["bytes"] / unit.size, where="post", color=colour, linewidth=0.8)
+    axis_s = _axis_seconds(rows)
+    _shade_stages(axes, rows[rows["run_id"] == rows["run_id"].iloc[0]], axis_s)
+    bottom = 0.0
+    if weights <= float(rows["bytes"].min()) * 1.001:  # also false where weights are not known
+        axes.axhline(weights / unit.size, color=WEIGHTS, linestyle=(0, (4, 2)), linewidth=0.9)
+        bottom = max(weights - 0.12 * (top - weights), 0.0)
     axes.set_xlim(0, axis_s)
-    axes.set_ylim(0, float(rows["bytes"].max()) / _GIB * 1.06)
+    axes.set_ylim(bottom / unit.size, (top + 0.06 * (top - bottom)) / unit.size)
+    axes.set_ylabel(unit.symbol)
     axes.grid(axis="y")
+
+
+def _axis_seconds(rows: pd.DataFrame) -> float:
+    """End of the time axis: the longest run, unless it is an outlier that would squeeze the others together."""
+    ends = rows.groupby("run_id")["t_s"].max()
+    return float(min(ends.max(), 1.6 * ends.median()))
 
 
 def _shade_stages(axes: Axes, line: pd.DataFrame, axis_s: float) -> None:
@@ -106,7 +114,9 @@ def _shade_stages(axes: Axes, line: pd.DataFrame, axis_s: float) -> None:
     for index, (start, end) in enumerate(zip(starts["t_s"], ends, strict=True)):
         if index % 2:
             axes.axvspan(start, end, color=BAND, linewidth=0, zorder=0)
-    extents = starts.assign(end=ends).groupby("stage", sort=False).agg(start=("t_s", "min"), end=("end", "max"))
+    stages = starts.assign(end=ends)
+    stages = stages[stages["stage"] != "generate"]  # what lies between the stages needs no name
+    extents = stages.groupby("stage", sort=False).agg(start=("t_s", "min"), end=("end", "max"))
     for stage, start, end in extents.itertuples():
         if end - start > _LETTER_SHARE * len(stage) * axis_s:
             axes.annotate(readable(stage), ((start + end) / 2, 1), (0, 2), xycoords=("data", "axes fraction"), fontsize=5.5,

@@ -10,7 +10,7 @@ from reports.breakdown import by_segment
 from reports.palette import CLASS_COLOURS
 from reports.panels import shown, stacked_rows, swatches, what_is_left_out, worth_naming
 from reports.style import legend_on_top, new_figure, readable
-from reports.units import quantity
+from reports.units import rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def draw(runs: Runs) -> Figure | None:
     for axes, group in zip(panels, groups, strict=True):
         rows = frame[frame["group"] == group]
         totals = rows.groupby("run_id")["seconds"].sum()
-        ends = {run_id: quantity(seconds, "s") for run_id, seconds in totals.items()}
+        ends = {run_id: f"{rounded(seconds)} s" for run_id, seconds in totals.items()}
         stacked_rows(axes, rows, "seconds", "segment", CLASS_COLOURS, end_labels=ends)
         axes.set_title(readable(group))
         axes.tick_params(axis="y", length=0)

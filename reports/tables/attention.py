@@ -24,7 +24,7 @@ COLUMNS = (
     text("Stack", "stack"),
     text("Kind", "kind"),
     quantity("Core", "core_s", "s"),
-    quantity("Projections", "projection_s", "s"),
+    quantity("Projections", "projection_s", "s", unit_from="core_s"),
     share("Share of attention, core only", "share_core"),
     share("Share of attention, with projections", "share_with_projections"),
     count("Calls", "calls"),

@@ -24,8 +24,8 @@ COLUMNS = (
     text("Stage", "stage"),
     text("Counter", "counter"),
     quantity("Peak", "peak_bytes", "bytes"),
-    quantity("Weights", "weights_bytes", "bytes"),
-    quantity("Activations", "activations_bytes", "bytes"),
+    quantity("Weights", "weights_bytes", "bytes", unit_from="peak_bytes"),
+    quantity("Activations", "activations_bytes", "bytes", unit_from="peak_bytes"),
     factor("Relative to baseline", "relative"),
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.comparison import in_order
-from reports.table import text
+from reports.table import run_id, text
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -20,7 +20,7 @@ COLUMNS = (
     text("Stack", "stack"),
     text("Outcome", "outcome"),
     text("Reason", "reason"),
-    text("Run", "run_id"),
+    run_id("Run", "run_id"),
 )
 
 

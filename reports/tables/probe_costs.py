@@ -23,7 +23,7 @@ COLUMNS = (
     text("Stack", "stack"),
     text("Probe", "probe"),
     quantity("Watched", "watched_s", "s"),
-    quantity("Quiet", "quiet_s", "s"),
+    quantity("Quiet", "quiet_s", "s", unit_from="watched_s"),
     factor("Slowdown", "slowdown"),
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.comparison import in_order
-from reports.table import text
+from reports.table import run_id, text
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -20,7 +20,7 @@ CAPTION = "Every run, what it was asked for, what it ran on, and the command tha
 COLUMNS = (
     text("Workload", "group"),
     text("Stack", "stack"),
-    text("Run", "run_id"),
+    run_id("Run", "run_id"),
     text("Made", "created"),
     text("Request", "request"),
     text("Device", "device"),
