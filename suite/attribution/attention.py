@@ -65,7 +65,7 @@ class _Product:
 def find_attention(events: Events, context: Context) -> list[AttentionCall]:
     """Every attention call inside the window, in time order, with the kind that the marks around it tell."""
     fused = events.nesting.outermost(events.is_operator & events.named(_SDPA, *ATTENTION_KERNELS))
-    calls = [_fused_call(events, row) for row in np.flatnonzero(fused & context.window).tolist()]
+    calls = _fused_calls(events, np.flatnonzero(fused & context.window))
     calls += _eager_calls(events, context, ~events.nesting.inside(fused) & context.window)
     calls.sort(key=lambda call: int(events.spans.start_ns[call.rows[0]]))
     return [replace(call, kind=_marked_kind(context, call.rows[0])) for call in calls]
@@ -85,20 +85,26 @@ def _marked_kind(context: Context, row: int) -> str | None:
     return ATTENTION_KINDS[context.kind[row]] if context.kind[row] >= 0 else None
 
 
-def _fused_call(events: Events, row: int) -> AttentionCall:
-    inside = range(row, int(events.nesting.stop[row]))
-    names = [events.names[events.spans.name[inner]] for inner in inside]
-    kernel = next((ATTENTION_KERNELS[name] for name in names if name in ATTENTION_KERNELS), None)
-    shaped = next((inner for inner in inside if _is_attention(events, inner)), row)
-    call = events.call(shaped)
+def _fused_calls(events: Events, rows: Ints) -> list[AttentionCall]:
+    """One call a row; its kernel is the first inside that stands for one."""
+    named = np.flatnonzero(events.is_operator & events.named(*ATTENTION_KERNELS))
+    first = np.searchsorted(named, rows).tolist()
+    calls = []
+    for row, place in zip(rows.tolist(), first, strict=True):
+        ran = int(named[place]) if place < len(named) and named[place] < events.nesting.stop[row] else row
+        shaped = row if _is_attention(events.call(row)) else ran
+        calls.append(_fused_call(row, events.call(shaped), ATTENTION_KERNELS.get(events.names[events.spans.name[ran]])))
+    return calls
+
+
+def _fused_call(row: int, call: Call, kernel: str | None) -> AttentionCall:
     batch, heads, query_length, key_length, head_dim = _dimensions(call.shapes, call.operator in _LENGTH_FIRST)
     return AttentionCall((row,), (), batch, heads, query_length, key_length, head_dim, kernel, call.precision)
 
 
-def _is_attention(events: Events, row: int) -> bool:
-    call = events.call(row)
-    known = call.operator == _SDPA or call.operator in ATTENTION_KERNELS
-    return known and len(call.shapes) > 1 and min(len(call.shapes[0]), len(call.shapes[1])) >= 2
+def _is_attention(call: Call) -> bool:
+    """Whether it tells the shapes of queries and keys."""
+    return len(call.shapes) > 1 and min(len(call.shapes[0]), len(call.shapes[1])) >= 2
 
 
 def _dimensions(shapes: list[list[int]], length_first: bool) -> tuple[int | None, ...]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from suite.attribution.arrow import table
 from suite.attribution.attention import AttentionCall, core_rows, find_attention
 from suite.attribution.calls import PRECISION_NAMES
 from suite.attribution.context import Context, find_context
@@ -210,5 +211,4 @@ def _attention_table(
         "host_s": [seconds(call, host_before) for call in calls],
         "device_s": [seconds(call, device_before) if has_device else None for call in calls],
     }
-    schema = TABLES["attention"]
-    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+    return table(TABLES["attention"], columns, len(calls))

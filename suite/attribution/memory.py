@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from suite.attribution.arrow import names_column, numbers_column, table
 from suite.attribution.context import Context
 from suite.attribution.events import Events
 from suite.attribution.nesting import Ints
@@ -89,16 +91,16 @@ def _time_line(level: _Level, inside: np.ndarray, begin: int, context: Context) 
     kept = points[_thinned(level.allocated[points], stage, step)]
     times = np.concatenate(([begin], level.time_ns[kept]))
     stage, step = context.moments.at(times)
-    names = np.array([*context.stages, None], object)
     reserved = level.reserved
     columns = {
-        "t_s": (times - begin) / 1e9,
-        "stage": names[stage],
-        "step": pa.array(step, pa.int32(), mask=step < 0),
-        "allocated_bytes": np.concatenate(([level.before], level.allocated[kept])),
-        "reserved_bytes": None if reserved is None else pa.array([None, *reserved[kept].tolist()], pa.int64()),
+        "t_s": numbers_column((times - begin) / 1e9),
+        "stage": names_column(stage, context.stages),
+        "step": numbers_column(step, step < 0),
+        "allocated_bytes": numbers_column(np.concatenate(([level.before], level.allocated[kept]))),
     }
-    return _table("memory", columns, len(times))
+    if reserved is not None:
+        columns["reserved_bytes"] = numbers_column(np.concatenate(([0], reserved[kept])), np.arange(len(times)) == 0)
+    return table(TABLES["memory"], columns, len(times))
 
 
 def _thinned(values: Ints, stage: Ints, step: Ints) -> Ints:
@@ -125,16 +127,18 @@ def _peaks(
     allocated = [max(_peak(level, level.allocated, *span, level.before) for span in spans[stage]) for stage in spans]
     activations = [peak - level.before for peak in allocated]
     reserved = level.reserved
-    columns = {
+    columns: dict[str, list[Any]] = {
         "stage": list(spans),
         "weights_bytes": [weights_bytes] * len(spans),
         "activations_bytes": activations,
-        "allocated_bytes": None if is_cpu and weights_bytes is None else allocated,
-        "reserved_bytes": None
-        if reserved is None
-        else [max(_peak(level, reserved, *span, int(reserved[0])) for span in spans[stage]) for stage in spans],
     }
-    return _table("memory_peaks", columns, len(spans))
+    if not is_cpu or weights_bytes is not None:
+        columns["allocated_bytes"] = allocated
+    reserved = level.reserved
+    if reserved is not None:
+        before = int(reserved[0])
+        columns["reserved_bytes"] = [max(_peak(level, reserved, *s, before) for s in spans[stage]) for stage in spans]
+    return table(TABLES["memory_peaks"], columns, len(spans))
 
 
 def _peak(level: _Level, values: Ints, start: int, end: int, before: int) -> int:
@@ -142,16 +146,3 @@ def _peak(level: _Level, values: Ints, start: int, end: int, before: int) -> int
     first, stop = np.searchsorted(level.time_ns, start, side="left"), np.searchsorted(level.time_ns, end, side="right")
     at_start = int(values[first - 1]) if first else before
     return max(at_start, int(values[first:stop].max(initial=at_start)))
-
-
-def _table(name: str, columns: dict[str, object], num_rows: int) -> pa.Table:
-    """A table of `suite.record.TABLES`; columns that are not there are null."""
-    schema = TABLES[name]
-    arrays = []
-    for field in schema:
-        values = columns.get(field.name)
-        if isinstance(values, pa.Array):
-            arrays.append(values)
-        else:
-            arrays.append(pa.nulls(num_rows, field.type) if values is None else pa.array(values, field.type))
-    return pa.table(arrays, schema=schema)

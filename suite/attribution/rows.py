@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from suite.attribution.arrow import names_column, numbers_column, table
 from suite.attribution.calls import PRECISION_NAMES
 from suite.attribution.nesting import Ints
 from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES
@@ -54,9 +56,11 @@ def operator_table(
     parts: Sequence[Rows], operators: list[str], stages: list[str], modules: list[str], has_device: bool
 ) -> pa.Table:
     """Group the rows and put names in place of numbers, as `suite.record.TABLES` has it, in order of first appearance."""
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in (*_KEYS, *_SUMS)}
-    grouped = pa.table(columns).group_by(list(_KEYS), use_threads=False).aggregate([(name, "sum") for name in _SUMS])
-    lists = {
+    key, sizes = _one_key([np.concatenate([getattr(part, name) for part in parts]) for name in _KEYS])
+    groups = _Groups.of(key)
+    numbers: dict[str, Ints] = dict(zip(_KEYS, _apart(key[groups.first], sizes), strict=True))
+    sums = {name: groups.sum(np.concatenate([getattr(part, name) for part in parts])) for name in _SUMS}
+    lists: dict[str, Sequence[str | None]] = {
         "stage": stages,
         "module": modules,
         "operator": operators,
@@ -65,23 +69,55 @@ def operator_table(
         "attention_part": ATTENTION_PARTS,
         "precision": PRECISION_NAMES,
     }
-    named = {key: _names(_numpy(grouped, key), names) for key, names in lists.items()}
-    step = _numpy(grouped, "step")
-    named["step"] = pa.array(step, mask=step < 0)
-    named["calls"] = pa.array(_numpy(grouped, "calls_sum"))
-    named["host_self_s"] = pa.array(_numpy(grouped, "host_ns_sum") / 1e9)
+    columns = {name: names_column(numbers[name], names) for name, names in lists.items()}
+    columns["step"] = numbers_column(numbers["step"], numbers["step"] < 0)
+    columns["calls"] = numbers_column(sums["calls"])
+    columns["host_self_s"] = numbers_column(sums["host_ns"] / 1e9)
     if has_device:
-        named["device_self_s"] = pa.array(_numpy(grouped, "device_ns_sum") / 1e9)
-    named["flops"] = pa.array(_numpy(grouped, "flops_sum"), mask=_numpy(grouped, "unknown_sum") > 0)
-    schema = TABLES["operators"]
-    nothing = pa.nulls(len(grouped))
-    return pa.table({name: named.get(name, nothing) for name in schema.names}).cast(schema)
+        columns["device_self_s"] = numbers_column(sums["device_ns"] / 1e9)
+    columns["flops"] = numbers_column(sums["flops"], sums["unknown"] > 0)
+    return table(TABLES["operators"], columns, len(groups.first))
 
 
-def _numpy(table: pa.Table, column: str) -> Ints:
-    return table[column].to_numpy()
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Rows with equal keys, in order of first appearance. Not Arrow's own grouping, which would load pandas."""
+
+    order: Ints
+    """Rows, equal keys together."""
+    starts: Ints
+    """Where in this order each group begins."""
+    rank: Ints
+    """Groups by first appearance."""
+    first: Ints
+    """The first row of each group, in the order of the table."""
+
+    @classmethod
+    def of(cls, key: Ints) -> _Groups:
+        order = np.argsort(key, kind="stable")
+        is_start = np.diff(key[order], prepend=key[order][:1] - 1) != 0
+        starts = np.flatnonzero(is_start)
+        rank = np.argsort(order[starts])
+        return cls(order, starts, rank, order[starts][rank])
+
+    def sum(self, column: Ints) -> Ints:
+        return np.add.reduceat(column[self.order], self.starts)[self.rank] if len(column) else column
 
 
-def _names(numbers: Ints, names: Sequence[str | None]) -> pa.Array:
-    """Names for numbers; the null that -1 stands for is put last."""
-    return pa.array([*names, None], pa.string()).take(pa.array(np.where(numbers < 0, len(names), numbers)))
+def _one_key(columns: list[Ints]) -> tuple[Ints, list[int]]:
+    """One number for each combination, which groups several times faster than eight columns do."""
+    sizes = [int(column.max(initial=-1)) + 2 for column in columns]
+    assert prod(sizes) < 2**63, "stages, steps, modules and operators have more combinations than a number can tell"
+    key = np.zeros(len(columns[0]), np.int64)
+    for column, size in zip(columns, sizes, strict=True):
+        key = key * size + (column + 1)
+    return key, sizes
+
+
+def _apart(key: Ints, sizes: list[int]) -> list[Ints]:
+    """The columns that `_one_key` was made of."""
+    columns = []
+    for size in reversed(sizes):
+        key, column = np.divmod(key, size)
+        columns.append(column - 1)
+    return columns[::-1]

@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-
-import pyarrow as pa
+from typing import Any
 
 from suite.attribution.kineto import Attribution
+
+_Row = dict[str, Any]
 
 
 def summary(attribution: Attribution) -> str:
     """Time by operator class, and attention calls by kind and length."""
-    by_class = (
-        attribution.operators.group_by("operator_class")
-        .aggregate([("host_self_s", "sum"), ("device_self_s", "sum"), ("flops", "sum")])
-        .sort_by([("device_self_s_sum", "descending"), ("host_self_s_sum", "descending")])
-    )
-    classes = [("operator class", "host ms", "device ms", "TFLOP")]
-    for row in by_class.to_pylist():
-        values = (_milli(row["host_self_s_sum"]), _milli(row["device_self_s_sum"]), _tera(row["flops_sum"]))
-        classes.append((row["operator_class"], *values))
-    lines = _aligned(classes)
-    if len(attribution.attention):
-        lines += [
-            "",
-            *_aligned([("attention", "keys", "calls", "host ms", "device ms"), *_attention(attribution.attention)]),
+    classes = _grouped(attribution.operators.to_pylist(), "operator_class")
+    sums = [(name, *(_sum(rows, c) for c in ("host_self_s", "device_self_s", "flops"))) for (name,), rows in classes]
+    sums.sort(key=lambda row: (row[2] or 0, row[1] or 0), reverse=True)
+    lines = _aligned(
+        [
+            ("operator class", "host ms", "device ms", "TFLOP"),
+            *(
+                (name, _scaled(host, 1e3), _scaled(device, 1e3), _scaled(flops, 1e-12))
+                for name, host, device, flops in sums
+            ),
         ]
+    )
+    calls = _grouped(attribution.attention.to_pylist(), "attention_kind", "key_length")
+    if calls:
+        lines += ["", *_aligned([("attention", "keys", "calls", "host ms", "device ms"), *map(_attention, calls)])]
     return "\n".join(lines) + "\n"
 
 
-def _attention(calls: pa.Table) -> Iterable[tuple[str, ...]]:
-    grouped = calls.group_by(["attention_kind", "key_length"], use_threads=False).aggregate(
-        [("call", "count"), ("host_s", "sum"), ("device_s", "sum")]
-    )
-    for row in grouped.to_pylist():
-        yield (
-            row["attention_kind"] or "unknown",
-            str(row["key_length"] or "-"),
-            str(row["call_count"]),
-            _milli(row["host_s_sum"]),
-            _milli(row["device_s_sum"]),
-        )
+def _grouped(rows: Iterable[_Row], *columns: str) -> list[tuple[tuple[Any, ...], list[_Row]]]:
+    groups: defaultdict[tuple[Any, ...], list[_Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[column] for column in columns)].append(row)
+    return list(groups.items())
 
 
-def _milli(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e3:.3f}"
+def _sum(rows: Iterable[_Row], column: str) -> float | None:
+    """Sum of what is known; None where nothing is."""
+    known = [row[column] for row in rows if row[column] is not None]
+    return sum(known) if known else None
 
 
-def _tera(flops: int | None) -> str:
-    return f"{flops / 1e12:.4f}" if flops else "-"
+def _attention(group: tuple[tuple[Any, ...], list[_Row]]) -> tuple[str, ...]:
+    (kind, length), rows = group
+    times = (_scaled(_sum(rows, column), 1e3) for column in ("host_s", "device_s"))
+    return kind or "unknown", "-" if length is None else str(length), str(len(rows)), *times
+
+
+def _scaled(value: float | None, factor: float) -> str:
+    return "-" if value is None else f"{value * factor:.3f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
