@@ -3,6 +3,8 @@
 Frames are kept between calls: treat them as read-only.
 """
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportAttributeAccessIssue=false, reportReturnType=false
 from __future__ import annotations
 
 import math

@@ -1,5 +1,7 @@
 """One row a run: what it was, what it ran on, how it ended, and which runs it may be compared with."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportReturnType=false
 from __future__ import annotations
 
 import json

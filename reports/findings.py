@@ -2,6 +2,8 @@
 template alone.
 """
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from collections.abc import Iterator

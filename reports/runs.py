@@ -113,7 +113,11 @@ class Runs:
         return chosen
 
     def _only(self, kept: Sequence[int]) -> Runs:
-        chosen = Runs(*([values[index] for index in kept] for values in (self.folders, self.records, self._samples)))
+        chosen = Runs(
+            [self.folders[index] for index in kept],
+            [self.records[index] for index in kept],
+            [self._samples[index] for index in kept],
+        )
         chosen._totals = {new: self._totals[old] for new, old in enumerate(kept) if old in self._totals}
         return chosen
 

@@ -25,7 +25,7 @@ PAGE_INCHES = 7.0
 
 FORMATS = ("png", "svg", "pdf")
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 7,
     "axes.titlesize": 7.5,
@@ -96,7 +96,8 @@ def laid_out(figure: Figure) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().execute(figure)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
 
 

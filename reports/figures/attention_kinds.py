@@ -1,5 +1,7 @@
 """How much of the time is attention, and of which kind."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -39,7 +41,7 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     totals = data(runs).groupby(["group", "stack", "kind"], sort=False)["share"].sum()
-    parts = [f"{group} with {stack}: {kind} {share:.1%}" for (group, stack, kind), share in totals.items()]  # pyright: ignore
+    parts = [f"{group} with {stack}: {kind} {share:.1%}" for (group, stack, kind), share in totals.items()]
     return "Bars of attention time by kind as a share of the run. " + "; ".join(parts[:24]) + "."
 
 
@@ -67,7 +69,7 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, widest: float) -> None:
     for position, run_id in enumerate(run_ids):
         left = 0.0
         for row in rows[rows["run_id"] == run_id].itertuples():
-            colour, width = KIND_COLOURS[str(row.kind)], 100 * float(row.share)  # pyright: ignore
+            colour, width = KIND_COLOURS[str(row.kind)], 100 * float(row.share)
             is_core = row.part == "core"
             axes.barh(position, width, left=left, height=0.74, edgecolor="white" if is_core else colour, linewidth=0.4,
                       color=colour if is_core else "white", hatch=None if is_core else _HATCH)  # fmt: skip

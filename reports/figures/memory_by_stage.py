@@ -1,5 +1,7 @@
 """Where the memory goes: the peak of each stage, weights apart from activations."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -43,7 +45,7 @@ def alt_text(runs: Runs) -> str:
     top = data(runs).sort_values("peak_bytes", ascending=False).drop_duplicates("run_id", keep="first")
     parts = [
         f"{row.group} with {row.stack}: {quantity(row.peak_bytes, 'bytes')} in {row.stage}" for row in top.itertuples()
-    ]  # pyright: ignore
+    ]
     return "Bars of peak memory by stage. Highest stage of each run: " + "; ".join(parts[:16]) + "."
 
 
@@ -77,9 +79,9 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None
     width = 0.82 / len(run_ids)
     unit = byte_unit(float(rows["peak_bytes"].max()))
     for row in rows.itertuples():
-        left = stages.index(row.stage) - 0.41 + (run_ids.index(row.run_id) + 0.5) * width  # pyright: ignore
-        peak = float(row.peak_bytes) / unit.size  # pyright: ignore
-        weights = 0.0 if pd.isna(row.weights_bytes) else min(float(row.weights_bytes) / unit.size, peak)  # pyright: ignore
+        left = stages.index(row.stage) - 0.41 + (run_ids.index(row.run_id) + 0.5) * width
+        peak = float(row.peak_bytes) / unit.size
+        weights = 0.0 if pd.isna(row.weights_bytes) else min(float(row.weights_bytes) / unit.size, peak)
         axes.bar(left, weights, width * 0.9, color=WEIGHTS, linewidth=0)
         axes.bar(left, peak - weights, width * 0.9, bottom=weights, color=colours[str(row.stack)], linewidth=0)
     axes.set_xticks(range(len(stages)), [readable(stage) for stage in stages])

@@ -1,5 +1,7 @@
 """Where the time goes: seconds of each operator class, with and without each optimization."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

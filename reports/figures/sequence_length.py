@@ -1,5 +1,7 @@
 """How the sequence length changes through a generation: the query and key length of every attention call."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -48,7 +50,7 @@ def alt_text(runs: Runs) -> str:
     extremes = data(runs).groupby(["group", "kind"], sort=False)["query_length"].agg(["min", "max"])
     parts = [
         f"{group} {kind} from {row['min']:,.0f} to {row['max']:,.0f}" for (group, kind), row in extremes.iterrows()
-    ]  # pyright: ignore
+    ]
     return "Dots of query length by attention call. Range by kind: " + "; ".join(parts[:20]) + "."
 
 

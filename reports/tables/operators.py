@@ -44,18 +44,16 @@ def build(runs: Runs) -> pd.DataFrame:
     if frame.empty:
         return frame
     shares = frame.pivot_table(index="run_id", columns="segment", values="share", aggfunc="sum", fill_value=0.0)
-    core, projection, linear = (
-        shares.get(name, pd.Series(0.0, index=shares.index))
-        for name in ("attention core", "attention projection", "linear")
-    )
+    named = ["attention core", "attention projection", "linear"]
+    core, projection, linear = (shares.reindex(columns=named, fill_value=0.0)[name] for name in named)
     table = shares.reindex(columns=_OWN, fill_value=0.0).assign(
         attention_core=core,
         attention_with_projections=core + projection,
         linear=linear,
         linear_with_projections=linear + projection,
     )
-    named = {*_OWN, "attention core", "attention projection", "linear"}
-    table["everything_else"] = shares[[name for name in shares if name not in named]].sum(axis="columns")
+    rest = [name for name in shares if name not in (*_OWN, *named)]
+    table["everything_else"] = shares[rest].sum(axis="columns")
     table["seconds"] = frame.groupby("run_id")["seconds"].sum()
     table["clock"] = frame.groupby("run_id")["clock"].first()
     return identities(runs).merge(table.reset_index(), on="run_id", sort=False)

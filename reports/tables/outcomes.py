@@ -1,5 +1,7 @@
 """How every run ended, and why."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportReturnType=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,5 +1,7 @@
 """What was run: parts, parameters and weights of each workload."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportCallIssue=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
