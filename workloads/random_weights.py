@@ -40,7 +40,8 @@ def redraw_zero_weights(module: nn.Module) -> int:
 
     Call inside `seeded_construction`. Returns how many were redrawn.
     """
-    zero = [weight for weight in module.parameters() if weight.ndim > 1 and not weight.any()]
+    # Weights on the meta device have a shape and no values.
+    zero = [w for w in module.parameters() if w.ndim > 1 and not w.is_meta and not w.any()]
     with torch.no_grad():
         for weight in zero:
             weight.normal_(std=REINITIALIZED_STD)
