@@ -70,7 +70,8 @@ def profile_generation(subject: Subject) -> ProfiledGeneration:
         subject.clock.synchronize()
         watched_s = time.perf_counter() - start
     try:
-        attribution = attribute(read_trace(path), num_frames=workload.request.num_frames)
+        lengths = workload.temporal_lengths
+        attribution = attribute(read_trace(path), num_frames=lengths[0] if len(lengths) == 1 else None)
     finally:
         _keep_or_drop(path, subject.save_trace)
     return ProfiledGeneration(attribution, watched_s)

@@ -130,6 +130,11 @@ class Workload(ABC):
     notes: Sequence[str] = ()
     """What a reader of the numbers must know, one sentence each."""
 
+    @property
+    def temporal_lengths(self) -> Sequence[int]:
+        """How many positions temporal attention may see: the frames, unless frames are compressed or made in stages."""
+        return () if self.request.num_frames is None else (self.request.num_frames,)
+
     @abstractmethod
     def generate(self) -> Any:
         """Generate once, from the request's seed: the same call gives the same output.

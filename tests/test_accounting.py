@@ -86,7 +86,7 @@ def test_time_adds_up_to_torchs_own_totals(
     assert operators.loc[operators["operator_class"] != "other", "host_self_s"].sum() >= 0.97 * total
     assert rows["host_self_s"].sum() == pytest.approx(found.span_s, rel=1e-9)
     assert set(rows["attention_kind"].dropna()) == KINDS[name]
-    assert disagreements(found.attention, workload.request.num_frames) == []
+    assert disagreements(found.attention, workload.temporal_lengths) == []
 
 
 @pytest.mark.parametrize("stack", ["baseline_attention", "flash_attention"])

@@ -44,8 +44,14 @@ def calls_of(kind: str | None, query_length: int, key_length: int) -> pa.Table:
 def test_a_kind_that_the_shape_contradicts_is_named(
     kind: str | None, query_length: int, key_length: int, complaint: str | None
 ) -> None:
-    found = disagreements(calls_of(kind, query_length, key_length), num_frames=16)
+    found = disagreements(calls_of(kind, query_length, key_length), temporal_lengths=(16,))
     assert len(found) == (complaint is not None), "the same case is said once"
     for sentence in found:
         assert complaint in sentence
         assert "denoiser.x" in sentence
+
+
+def test_frames_made_in_stages_have_several_lengths() -> None:
+    assert disagreements(calls_of("temporal", 76, 76), temporal_lengths=(16, 76)) == []
+    assert disagreements(calls_of("temporal", 64, 64), temporal_lengths=(16, 76))[0].count("16 or 76 frames") == 1
+    assert disagreements(calls_of("temporal", 64, 64), temporal_lengths=()) == []
