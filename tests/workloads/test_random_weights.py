@@ -27,6 +27,11 @@ def test_only_weights_that_are_zero_throughout_are_redrawn() -> None:
     assert not module[1].bias.any()
 
 
+def test_weights_on_meta_have_no_values_to_redraw() -> None:
+    with seeded_construction(Placement(device="meta", precision="bfloat16"), seed=0):
+        assert redraw_zero_weights(nn.Linear(4, 4)) == 0
+
+
 def test_modules_are_built_in_the_final_type() -> None:
     with seeded_construction(Placement(device="cpu", precision="bfloat16"), seed=0):
         assert nn.Linear(2, 2).weight.dtype is torch.bfloat16
