@@ -8,6 +8,7 @@ Frames are kept between calls: treat them as read-only.
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,10 @@ _KEYS = ["run_id", "group", "workload", "stack"]
 
 @lru_cache(maxsize=4)
 def in_order(runs: Runs) -> pd.DataFrame:
-    """The runs, group by group; in each the baseline first, then the library's default, then the rest by name.
+    """The runs, group by group in the order of their names.
 
-    The baseline is the stack that the user named as reference, or else the library's default, or else the first
-    finished run. Column ``is_baseline`` marks it.
+    In each group the baseline comes first, then the library's default, then the rest by name. The baseline is the stack that
+    the user named as reference, or else the library's default, or else the first finished run. Column ``is_baseline`` marks it.
     """
     frame = runs.runs.copy()
     frame["is_baseline"] = False
@@ -45,7 +46,8 @@ def in_order(runs: Runs) -> pd.DataFrame:
         if found:
             frame.loc[finished.index[finished["stack"] == found[0]][:1], "is_baseline"] = True
     rank = frame["is_baseline"].map({True: 0, False: 2}) - (frame["stack"] == OUT_OF_THE_BOX)
-    position = frame["group"].map({name: index for index, name in enumerate(frame["group"].unique())})
+    names = sorted(frame["group"].unique(), key=_natural)
+    position = frame["group"].map({name: index for index, name in enumerate(names)})
     keys = pd.DataFrame({"group": position, "rank": rank.clip(lower=0), "stack": frame["stack"]})
     return frame.loc[keys.sort_values(["group", "rank", "stack"]).index].reset_index(drop=True)
 
@@ -121,6 +123,11 @@ def stage_times(runs: Runs) -> pd.DataFrame:
                 | {"share": float((table[stage] / table["generate"]).median()), "is_addend": stage not in inside}
             )
     return pd.DataFrame(rows)
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """Sort key by which 9 comes before 12."""
+    return [(word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in re.split(r"(\d+)", name)]
 
 
 def _speedup(trials: pd.DataFrame, arm: str, prefix: str, *, is_itself: bool) -> dict[str, object]:

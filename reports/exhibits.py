@@ -59,14 +59,14 @@ def figures(runs: Runs) -> list[FigureExhibit]:
     import reports.figures
 
     with house_style():
-        return [figure for module in _modules(reports.figures) if (figure := draw_figure(module, runs)) is not None]
+        return [figure for module in found_in(reports.figures) if (figure := draw_figure(module, runs)) is not None]
 
 
 def tables(runs: Runs) -> list[TableExhibit]:
     """Every table that these runs have data for."""
     import reports.tables
 
-    return [table for module in _modules(reports.tables) if (table := build_table(module, runs)) is not None]
+    return [table for module in found_in(reports.tables) if (table := build_table(module, runs)) is not None]
 
 
 def draw_figure(module: Any, runs: Runs) -> FigureExhibit | None:
@@ -102,7 +102,8 @@ def build_table(module: Any, runs: Runs) -> TableExhibit | None:
     return TableExhibit(_name(module), module.SECTION, module.TITLE, module.CAPTION, rendered, files)
 
 
-def _modules(package: ModuleType) -> list[Any]:
+def found_in(package: ModuleType) -> list[Any]:
+    """Modules of a package, in the order in which their exhibits stand on the page."""
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     found: list[Any] = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
     return sorted(found, key=lambda module: (list(SECTIONS).index(module.SECTION), module.ORDER, module.__name__))

@@ -28,8 +28,13 @@ def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) ->
     path = folder / f"{name}.parquet"
     strings = [field.name for field in fields if pa.types.is_string(field.type)]
     try:
-        with pq.ParquetFile(path, read_dictionary=strings) as file:
-            found = file.read([field.name for field in fields if field.name in file.schema_arrow.names])
+        with path.open("rb") as source:
+            metadata = pq.read_metadata(source)
+            known = set(metadata.schema.names)
+            file = pq.ParquetFile(
+                source, metadata=metadata, read_dictionary=[name for name in strings if name in known]
+            )
+            found = file.read([field.name for field in fields if field.name in known])
         return _conform(found, fields)
     except FileNotFoundError:
         return _conform(pa.schema(fields).empty_table(), fields)

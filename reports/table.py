@@ -54,6 +54,19 @@ def text(header: str, name: str) -> Column:
     return Column(header, name, lambda row, _: NONE if _missing(row[name]) else str(row[name]), is_number=False)
 
 
+def listing(header: str, name: str, most: int = 5) -> Column:
+    """Names with commas between them, the first few and how many more there are; CSV has them all."""
+
+    def cell(row: dict[str, Any], _: Unit | None) -> str:
+        if _missing(row[name]):
+            return NONE
+        names = str(row[name]).split(", ")
+        more = [f"and {len(names) - most} more"] if len(names) > most else []
+        return ", ".join([*names[:most], *more])
+
+    return Column(header, name, cell, is_number=False)
+
+
 def count(header: str, name: str) -> Column:
     return Column(header, name, lambda row, _: NONE if _missing(row[name]) else f"{row[name]:,.0f}")
 

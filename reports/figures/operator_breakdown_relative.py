@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SECTION, ORDER = "optimizations", 20
 TITLE = "Operator breakdown, relative to the baseline"
 
+_MAX_LABELLED = 16  # bars; more are too narrow for percentages
 _GAP = 0.7  # between workloads, in bars
 
 
@@ -60,7 +61,7 @@ def draw(runs: Runs) -> Figure | None:
     axes = figure.subplots()
     positions, centres = _positions(frame)
     for run_id, bar in frame.groupby("run_id", sort=False):
-        _draw_bar(axes, positions[str(run_id)], bar)
+        _draw_bar(axes, positions[str(run_id)], bar, labelled=len(positions) <= _MAX_LABELLED)
     stacks = frame.drop_duplicates("run_id").set_index("run_id")["stack"]
     labels = [readable(stacks[run_id]) for run_id in positions]
     axes.set_xticks(list(positions.values()), labels, rotation=38, ha="right", rotation_mode="anchor")
@@ -86,12 +87,12 @@ def _positions(frame: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]
     return positions, centres
 
 
-def _draw_bar(axes: Axes, position: float, bar: pd.DataFrame) -> None:
+def _draw_bar(axes: Axes, position: float, bar: pd.DataFrame, *, labelled: bool) -> None:
     bottom = 0.0
     for segment, height, share in zip(bar["segment"], bar["relative"], bar["share"], strict=True):
         colour = CLASS_COLOURS[segment]
         axes.bar(position, height, bottom=bottom, width=0.8, color=colour, edgecolor="white", linewidth=0.5)
-        if height > 0.07:
+        if labelled and height > 0.07:
             axes.text(position, bottom + height / 2, percent(share), ha="center", va="center_baseline", fontsize=5.5,
                       color=ink_on(colour))  # fmt: skip
         bottom += height

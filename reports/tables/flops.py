@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.breakdown import SEGMENTS, timed_totals
 from reports.comparison import identities
-from reports.table import quantity, share, text
+from reports.table import listing, quantity, share, text
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -28,7 +28,7 @@ COLUMNS = (
     quantity("FLOPs", "flops", "flops"),
     share("Share", "share"),
     quantity("Achieved", "flops_per_s", "flops_per_s"),
-    text("Operators without a formula", "without_formula"),
+    listing("Operators without a formula", "without_formula"),
 )
 
 TOTAL = "all classes"

@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from reports.exhibits import FigureExhibit, draw_figure
+from reports import figures
+from reports.exhibits import FigureExhibit, draw_figure, found_in
 from reports.figures import (
     attention_kinds,
     memory_by_stage,
@@ -26,6 +27,21 @@ from tests.reports.synthetic import make_run
 
 NAMES = {"attention_kinds", "memory_by_stage", "memory_timeline", "operator_breakdown", "operator_breakdown_relative",
          "sequence_length", "speedup"}  # fmt: skip
+
+
+MODULES = {
+    "reports.figures.attention_kinds",
+    "reports.figures.memory_by_stage",
+    "reports.figures.memory_timeline",
+    "reports.figures.operator_breakdown",
+    "reports.figures.operator_breakdown_relative",
+    "reports.figures.sequence_length",
+    "reports.figures.speedup",
+}
+
+
+def test_figures_are_found_by_listing_their_folder() -> None:
+    assert {module.__name__ for module in found_in(figures)} == MODULES
 
 
 def folder_of(runs: Runs, run_id: str) -> Path:

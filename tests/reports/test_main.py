@@ -31,7 +31,7 @@ def few(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Save figures in one format: for tests that are not about figures."""
-    monkeypatch.setattr("reports.exhibits.FORMATS", ("svg",))
+    monkeypatch.setattr("reports.exhibits.FORMATS", ("svg",))  # what reports.report saves
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

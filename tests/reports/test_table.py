@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from reports.table import factor, quantity, render, share, text, to_csv, to_latex, to_markdown
+from reports.table import factor, listing, quantity, render, share, text, to_csv, to_latex, to_markdown
 
 HOSTILE = [
     r"100 % & \input{/etc/passwd} $x^2$ #1 ~ {_}",
@@ -42,6 +42,11 @@ def test_every_special_letter_of_latex_is_escaped() -> None:
     (line,) = [line for line in to_latex(table, "c", "l").splitlines() if "textbackslash" in line]
     bare = re.sub(r"\\(textbackslash|textasciicircum|textasciitilde)\{\}|\\[{}$&#%_]|\\\\$", "", line)
     assert not set(bare) & set(r"\{}$&#%_^~")
+
+
+def test_long_listings_are_cut_and_say_so() -> None:
+    table = render(pd.DataFrame({"n": ["a, b", "a, b, c, d, e, f, g"]}), [listing("N", "n")])
+    assert table.rows == [["a, b"], ["a, b, c, d, e, and 2 more"]]
 
 
 def test_cells() -> None:

@@ -11,11 +11,30 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from reports.exhibits import TableExhibit
+from reports import tables
+from reports.exhibits import TableExhibit, found_in
 from reports.runs import Runs
 from reports.tables import attention, flops, latency, memory, operators, outcomes, parts, probe_costs, setup, stages
 
 NAMES = {"attention", "flops", "latency", "memory", "operators", "outcomes", "parts", "probe_costs", "setup", "stages"}
+
+
+MODULES = {
+    "reports.tables.attention",
+    "reports.tables.flops",
+    "reports.tables.latency",
+    "reports.tables.memory",
+    "reports.tables.operators",
+    "reports.tables.outcomes",
+    "reports.tables.parts",
+    "reports.tables.probe_costs",
+    "reports.tables.setup",
+    "reports.tables.stages",
+}
+
+
+def test_tables_are_found_by_listing_their_folder() -> None:
+    assert {module.__name__ for module in found_in(tables)} == MODULES
 
 
 def raw(runs: Runs, run_id: str, table: str) -> list[dict]:
