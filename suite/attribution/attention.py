@@ -9,8 +9,9 @@ mask, dropout, casts), and a scale on the query right before the first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +36,7 @@ _SOFTMAXES = frozenset({"aten::softmax", SOFTMAX})
 _BETWEEN = frozenset({"elementwise", "data_movement"})
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionCall:
+class AttentionCall(NamedTuple):
     """One call. `rows` make up its core, each with all that is inside it; of `wrappers` only the row itself does."""
 
     rows: tuple[int, ...]
@@ -68,7 +68,7 @@ def find_attention(events: Events, context: Context) -> list[AttentionCall]:
     calls = _fused_calls(events, np.flatnonzero(fused & context.window))
     calls += _eager_calls(events, context, ~events.nesting.inside(fused) & context.window)
     calls.sort(key=lambda call: int(events.spans.start_ns[call.rows[0]]))
-    return [replace(call, kind=_marked_kind(context, call.rows[0])) for call in calls]
+    return [call._replace(kind=kind) for call, kind in zip(calls, _marked_kinds(context, calls), strict=True)]
 
 
 def core_rows(events: Events, calls: Sequence[AttentionCall]) -> Ints:
@@ -81,8 +81,9 @@ def core_rows(events: Events, calls: Sequence[AttentionCall]) -> Ints:
     return core
 
 
-def _marked_kind(context: Context, row: int) -> str | None:
-    return ATTENTION_KINDS[context.kind[row]] if context.kind[row] >= 0 else None
+def _marked_kinds(context: Context, calls: list[AttentionCall]) -> list[str | None]:
+    names = [*ATTENTION_KINDS, None]
+    return [names[number] for number in context.kind[[call.rows[0] for call in calls]].tolist()] if calls else []
 
 
 def _fused_calls(events: Events, rows: Ints) -> list[AttentionCall]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw
@@ -20,6 +21,13 @@ _EXACT_LIMIT_US = 2.0**42
 
 _NOT_JSON = re.compile(rb":\s*-?(?:inf|nan|Infinity|NaN)(?=\s*[,}])")
 """Numbers that some versions of the exporter write although JSON has no word for them."""
+
+
+PIECE_BYTES = 4_000_000
+"""Text that is decoded at a time. The objects of a piece are gone before the next, which saves memory, and time with it."""
+
+_BETWEEN_EVENTS = re.compile(rb'\}(,)\s*\{\s*"\w')
+"""Between two objects of a list, and never inside a string, where the quote would have a backslash before it."""
 
 
 class TraceError(ValueError):
@@ -72,30 +80,25 @@ class ExactEvent(Event, gc=False, frozen=True):
 _E = TypeVar("_E")
 
 
-class _Document(msgspec.Struct, Generic[_E]):
+class _OnlyEvents(msgspec.Struct, Generic[_E], forbid_unknown_fields=True):
+    traceEvents: list[_E]  # noqa: N815 - the file's word
+
+
+class _Trace(msgspec.Struct, Generic[_E]):
     traceEvents: list[_E] | None = None  # noqa: N815 - the file's word
     deviceProperties: list[dict[str, Any]] | None = None  # noqa: N815 - the file's word
 
 
-def decode_trace(path: Path) -> tuple[list[Any], list[dict[str, Any]], int]:
-    """Events of a trace file, the properties of its devices, and how many events could not be decoded.
+class Piece(NamedTuple):
+    """What a document tells: its events (None where it has no list of them) and the properties of its devices."""
 
-    Raises:
-        TraceError: no such file, broken or cut short, or not a trace.
-    """
-    text = _read(path)
-    try:
-        document, num_unreadable = _decode(text)
-    except msgspec.DecodeError as error:
-        raise TraceError(f"{path} is not a trace: {error}") from None
-    if document.traceEvents is None:
-        raise TraceError(f"{path} is not a trace: it has no traceEvents")
-    if num_unreadable and not document.traceEvents:
-        raise TraceError(f"{path} is not a trace: none of its {num_unreadable} events can be read")
-    return document.traceEvents, document.deviceProperties or [], num_unreadable
+    events: list[Any] | None
+    devices: list[dict[str, Any]]
+    num_unreadable: int
 
 
-def _read(path: Path) -> bytes:
+def read_text(path: Path) -> bytes:
+    """The file's text, unpacked if it is gzipped, whatever its name ends in."""
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
@@ -105,43 +108,77 @@ def _read(path: Path) -> bytes:
         raise TraceError(f"{path} cannot be read as a trace: {error}") from None
 
 
-def _decode(text: bytes) -> tuple[_Document[Any], int]:
+class Document(NamedTuple):
+    """A text to decode. `only_events`: if it holds anything but a list of events, it is not what it should be."""
+
+    text: bytes
+    only_events: bool = False
+
+
+def split(text: bytes) -> Iterator[Document]:
+    """A trace as several smaller documents, one after the other, each with a share of the events.
+
+    Where events lie is not known before they are decoded, so a cut may fall between objects of another list. What it
+    leaves then either does not close what it opens or holds more than events: decoding fails, and the whole can be taken.
+    """
+    first = text.find(b'"traceEvents"')
+    cut = _BETWEEN_EVENTS.search(text, first + PIECE_BYTES) if first >= 0 else None
+    if cut is None:
+        yield Document(text)
+        return
+    yield Document(text[:first] + b'"traceEvents": []}')
+    start, opening = first, b"{"
+    while cut is not None:
+        yield Document(b"".join((opening, memoryview(text)[start : cut.start(1)], b"]}")), only_events=True)
+        start, opening = cut.end(1), b'{"traceEvents": ['
+        cut = _BETWEEN_EVENTS.search(text, start + PIECE_BYTES)
+    yield Document(opening + text[start:])
+
+
+def decode(document: Document) -> Piece:
+    """Decode a document.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON, or JSON of something else.
+    """
     try:
-        document = _decode_as(text, Event)
+        decoded = _decode_as(document, Event)
     except msgspec.ValidationError:
-        return _decode_leniently(text)
+        return _decode_leniently(document)
     except UnicodeDecodeError:
-        return _decode(text.decode(errors="replace").encode())
+        return decode(document._replace(text=document.text.decode(errors="replace").encode()))
     except msgspec.DecodeError:
-        repaired = _NOT_JSON.sub(b": null", text)
-        if repaired == text:
+        repaired = _NOT_JSON.sub(b": null", document.text)
+        if repaired == document.text:
             raise
-        return _decode(repaired)
-    times = [event.ts for event in document.traceEvents or () if event.ts is not None]
+        return decode(document._replace(text=repaired))
+    times = [event.ts for event in decoded.traceEvents or () if event.ts is not None]
     if times and max(times) >= _EXACT_LIMIT_US:
-        document = _decode_as(text, ExactEvent)
-    return document, 0
+        decoded = _decode_as(document, ExactEvent)
+    return Piece(decoded.traceEvents, decoded.deviceProperties or [], 0)
 
 
-def _decode_as(text: bytes, event: type[Any]) -> _Document[Any]:
+def _decode_as(document: Document, event: type[Any]) -> _Trace[Any]:
     """A file is an object that holds the events, or, as Chrome also allows, just their list."""
-    if text[:100].lstrip()[:1] == b"[":
-        return _Document(traceEvents=msgspec.json.decode(text, type=list[event]))
-    return msgspec.json.decode(text, type=_Document[event])
+    if document.only_events:
+        return _Trace(msgspec.json.decode(document.text, type=_OnlyEvents[event]).traceEvents)
+    if document.text[:100].lstrip()[:1] == b"[":
+        return _Trace(msgspec.json.decode(document.text, type=list[event]))
+    return msgspec.json.decode(document.text, type=_Trace[event])
 
 
-def _decode_leniently(text: bytes) -> tuple[_Document[Any], int]:
+def _decode_leniently(document: Document) -> Piece:
     """Event by event, for files in which some event has a field of an unexpected type."""
-    document = _decode_as(text, Raw)
+    decoded = _decode_as(document, Raw)
+    if decoded.traceEvents is None:
+        return Piece(None, decoded.deviceProperties or [], 0)
     decoder = msgspec.json.Decoder(ExactEvent, strict=False)
     events = []
-    for raw in document.traceEvents or ():
+    for raw in decoded.traceEvents:
         try:
             event = decoder.decode(raw)
         except msgspec.ValidationError:
             continue
         if all(time is None or abs(time) <= _LONGEST_US for time in (event.ts, event.dur)):
             events.append(event)
-    num_unreadable = len(document.traceEvents or ()) - len(events)
-    document.traceEvents = events if document.traceEvents is not None else None
-    return document, num_unreadable
+    return Piece(events, decoded.deviceProperties or [], len(decoded.traceEvents) - len(events))

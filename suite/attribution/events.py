@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from suite.attribution.calls import Call, parse_call
 from suite.attribution.marks import PREFIX
@@ -29,10 +28,6 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.spans)
-
-    def by_name(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """A value for every row from one for every name."""
-        return values[self.spans.name]
 
     def named(self, *names: str) -> Mask:
         """Rows with one of these names."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 
 from suite.attribution.attention import AttentionCall
 
@@ -40,7 +39,7 @@ def infer_kinds(calls: Sequence[AttentionCall], num_frames: int | None = None) -
             return "temporal"
         return "spatial" if num_frames or key in spatial else None
 
-    return [replace(call, kind=call.kind or kind(call)) for call in calls]
+    return [call if call.kind else call._replace(kind=kind(call)) for call in calls]
 
 
 def _growing_lengths(calls: Sequence[AttentionCall]) -> set[int]:

@@ -83,10 +83,15 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
     device = _device_rows(trace, host, context, work, operators)
     has_device = len(trace.device) > 0
     shown = unknown & context.window
+    shown_host = host if context.window.all() else host.take(np.flatnonzero(context.window))
     memory, memory_peaks = memory_tables(trace.allocations, events, context, weights_bytes)
     return Attribution(
         operators=operator_table(
-            [host.take(np.flatnonzero(context.window)), device], operators, context.stages, context.modules, has_device
+            [shown_host, device],
+            operators,
+            context.stages,
+            context.modules,
+            has_device,
         ),
         attention=_attention_table(events, context, calls, work, has_device),
         memory=memory,

@@ -42,7 +42,7 @@ class Nesting:
         Places outside of all keep what `values` has there.
         """
         result = values.copy()
-        for level in self.levels[1:]:
+        for level in self.levels[1:] if own.any() else ():
             heirs = level[~own[level]]
             result[heirs] = result[self.parent[heirs]]
         return result

@@ -56,10 +56,15 @@ def operator_table(
     parts: Sequence[Rows], operators: list[str], stages: list[str], modules: list[str], has_device: bool
 ) -> pa.Table:
     """Group the rows and put names in place of numbers, as `suite.record.TABLES` has it, in order of first appearance."""
-    key, sizes = _one_key([np.concatenate([getattr(part, name) for part in parts]) for name in _KEYS])
+    filled = [part for part in parts if len(part.stage)] or parts[:1]
+
+    def column(name: str) -> Ints:
+        return np.concatenate([getattr(part, name) for part in filled]) if len(filled) > 1 else getattr(filled[0], name)
+
+    key, sizes = _one_key([column(name) for name in _KEYS])
     groups = _Groups.of(key)
     numbers: dict[str, Ints] = dict(zip(_KEYS, _apart(key[groups.first], sizes), strict=True))
-    sums = {name: groups.sum(np.concatenate([getattr(part, name) for part in parts])) for name in _SUMS}
+    sums = {name: groups.sum(column(name)) for name in _SUMS}
     lists: dict[str, Sequence[str | None]] = {
         "stage": stages,
         "module": modules,

@@ -12,12 +12,13 @@ from decimal import Decimal
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import DecodeError
 
-from suite.attribution.decode import NO_ARGS, Args, TraceError, decode_trace
+from suite.attribution.decode import NO_ARGS, Args, Document, Piece, TraceError, decode, read_text, split
 
 __all__ = ["Allocations", "Signature", "Spans", "Trace", "TraceError", "read_trace"]
 
@@ -118,25 +119,67 @@ def read_trace(path: Path) -> Trace:
     Raises:
         TraceError: no such file, broken or cut short, or not a trace.
     """
-    return _columns(*decode_trace(path))
+    text = read_text(path)
+    try:
+        try:
+            trace = _assembled(map(decode, split(text)))
+        except DecodeError:
+            trace = _assembled([decode(Document(text))])
+    except DecodeError as error:
+        raise TraceError(f"{path} is not a trace: {error}") from None
+    if trace is None:
+        raise TraceError(f"{path} is not a trace: it has no traceEvents")
+    if trace.num_unreadable and trace.num_unreadable == trace.num_events:
+        raise TraceError(f"{path} is not a trace: none of its {trace.num_unreadable} events can be read")
+    return trace
 
 
-def _columns(events: list[Any], devices: list[dict[str, Any]], num_unreadable: int) -> Trace:
-    spans = [e for e in events if e.cat in _CATEGORIES and e.ph == "X" and e.ts is not None]
-    allocations = [e for e in events if e.name == "[memory]" and e.ts is not None and e.args is not None]
-    names, signatures = _numbered(), _numbered()
-    columns = _span_columns(spans, names, signatures)
+def _assembled(pieces: Iterable[Piece]) -> Trace | None:
+    """One trace of all pieces; None where none has events."""
+    numbers = _Numbers(_numbered(), _numbered(), _numbered())
+    spans: list[Spans] = []
+    allocations: list[Allocations] = []
+    devices: list[dict[str, Any]] = []
+    num_events = num_unreadable = 0
+    for events, properties, unreadable in pieces:
+        devices += properties
+        if events is not None:
+            spans.append(
+                _span_columns([e for e in events if e.cat in _CATEGORIES and e.ph == "X" and e.ts is not None], numbers)
+            )
+            told = [e for e in events if e.name == "[memory]" and e.ts is not None and e.args is not None]
+            allocations.append(_allocation_columns(told))
+            num_events += len(events) + unreadable
+            num_unreadable += unreadable
+    if not spans:
+        return None
+    columns, allocated = _joined(Spans, spans), _joined(Allocations, allocations)
     on_device = columns.category >= KERNEL
     return Trace(
-        names=list(names),
-        signatures=[Signature(*key) for key in signatures],
+        names=list(numbers.names),
+        signatures=[Signature(*key) for key in numbers.signatures],
         host=columns.take(~on_device) if on_device.any() else columns,
         device=columns.take(on_device),
-        allocations=_allocation_columns(allocations),
+        allocations=allocated.take(np.argsort(allocated.time_ns, kind="stable")),
         devices=devices,
-        num_events=len(events),
+        num_events=num_events,
         num_unreadable=num_unreadable,
     )
+
+
+_Columns = TypeVar("_Columns", Spans, Allocations)
+
+
+def _joined(kind: type[_Columns], parts: Sequence[_Columns]) -> _Columns:
+    return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__))
+
+
+class _Numbers(NamedTuple):
+    """The numbers given so far to what repeats."""
+
+    names: defaultdict[str, int]
+    threads: defaultdict[tuple[Any, Any], int]
+    signatures: defaultdict[tuple[str, bytes, bytes, bytes], int]
 
 
 def _numbered() -> defaultdict[Any, int]:
@@ -148,32 +191,30 @@ def _ints(values: Iterable[int]) -> Ints:
     return np.fromiter(values, np.int64)
 
 
-def _span_columns(spans: list[Any], names: defaultdict[Any, int], signatures: defaultdict[Any, int]) -> Spans:
+def _span_columns(spans: list[Any], numbers: _Numbers) -> Spans:
     """Columns by `map` over fields, with no Python between one event and the next: that is where the time would go."""
 
     def each(field: str, objects: Sequence[Any] = spans) -> Iterable[Any]:
         return map(attrgetter(field), objects)
 
-    threads = _numbered()
     args = [e.args or NO_ARGS for e in spans]
     category = np.fromiter(map(_CATEGORIES.__getitem__, each("cat")), np.int8, len(spans))
     start_ns = _nanoseconds(list(each("ts")))
-    name = _ints(map(names.__getitem__, each("name")))
+    name = _ints(map(numbers.names.__getitem__, each("name")))
     return Spans(
         category=category,
         name=name,
-        thread=_ints(map(threads.__getitem__, zip(each("pid"), each("tid"), strict=True))),
+        thread=_ints(map(numbers.threads.__getitem__, zip(each("pid"), each("tid"), strict=True))),
         start_ns=start_ns,
         end_ns=start_ns + np.maximum(_nanoseconds([dur or 0 for dur in each("dur")]), 0),
         correlation=_ints(each("correlation", args)),
         external_id=_ints(each("external_id", args)),
-        signature=_signature_column(category, name, args, list(names), signatures),
+        signature=_signature_column(category, name, args, numbers),
     )
 
 
-def _signature_column(
-    category: npt.NDArray[np.int8], name: Ints, args: list[Args], names: list[str], signatures: defaultdict[Any, int]
-) -> Ints:
+def _signature_column(category: npt.NDArray[np.int8], name: Ints, args: list[Args], numbers: _Numbers) -> Ints:
+    names = list(numbers.names)
     operators = np.flatnonzero(category == OPERATOR)
     called = args if len(operators) == len(args) else [args[row] for row in operators.tolist()]
     name = name[operators]
@@ -189,12 +230,12 @@ def _signature_column(
         strict=True,
     )
     column = np.full(len(args), -1)
-    column[operators] = _ints(map(signatures.__getitem__, keys))
+    column[operators] = _ints(map(numbers.signatures.__getitem__, keys))
     return column
 
 
 def _nanoseconds(times_us: Sequence[Any]) -> Ints:
-    if Decimal in set(map(type, times_us)):
+    if isinstance(times_us[0] if times_us else None, Decimal):
         return _ints([round(time * 1000) for time in times_us])
     return np.rint(np.array(times_us, np.float64) * 1000).astype(np.int64)
 
@@ -211,4 +252,4 @@ def _allocation_columns(events: list[Any]) -> Allocations:
         device_id=column(lambda a: a.device_id),
         total_allocated=column(lambda a: a.total_allocated),
         total_reserved=column(lambda a: a.total_reserved),
-    ).take(np.argsort(times, kind="stable"))
+    )

@@ -10,7 +10,8 @@ from attribution.handmade import HandmadeTrace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.attribution.trace import FRAME, KERNEL, OPERATOR, TraceError, read_trace
+from suite.attribution.calls import parse_call
+from suite.attribution.trace import FRAME, KERNEL, OPERATOR, Spans, Trace, TraceError, read_trace
 
 
 def one_span(folder: Path, ts: str, dur: str) -> tuple[int, int]:
@@ -135,3 +136,53 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
 def test_an_empty_trace_is_a_trace(tmp_path: Path) -> None:
     trace = HandmadeTrace(tmp_path).read()
     assert len(trace.host) == len(trace.device) == len(trace.allocations) == 0
+
+
+def long_trace(folder: Path, num: int) -> HandmadeTrace:
+    made = HandmadeTrace(folder)
+    made.document["deviceProperties"] = [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}]
+    for start in range(num):
+        made.operator(f"aten::op{start % 7}", start, start + 0.5, [start % 5, 3], note='tricky "}, {" text')
+        made.memory(start + 0.2, start)
+    return made
+
+
+def same(one: Trace, other: Trace) -> bool:
+    spans = all((getattr(one.host, name) == getattr(other.host, name)).all() for name in Spans.__slots__)
+    memory = (one.allocations.num_bytes == other.allocations.num_bytes).all()
+    told = [
+        (trace.names, [parse_call(signature) for signature in trace.signatures], trace.devices, trace.num_events)
+        for trace in (one, other)
+    ]
+    return bool(spans and memory and told[0] == told[1])
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("piece_bytes", [1, 100, 777, 5000])
+def test_pieces_make_the_same_trace_as_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, piece_bytes: int
+) -> None:
+    made = long_trace(tmp_path, 40)
+    whole = made.read()
+    document = made.document | {"traceEvents": made.events, "traceName": "x", "more": [{"a": 1}, {"b": 2}]}
+    made.path.write_text(json.dumps(document, indent=indent))
+    monkeypatch.setattr("suite.attribution.decode.PIECE_BYTES", piece_bytes)
+    assert same(read_trace(made.path), whole)
+
+
+def test_lists_of_objects_inside_events_are_not_cut_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = HandmadeTrace(tmp_path)
+    for start in range(20):
+        made.operator("aten::mm", start, start + 0.5, [2, 3], inner=[{"a": 1}, {"b": [{"c": 2}, {"d": 3}]}] * 4)
+    whole = made.read()
+    monkeypatch.setattr("suite.attribution.decode.PIECE_BYTES", 60)
+    assert same(read_trace(made.path), whole)
+
+
+def test_a_long_trace_cut_short_is_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = long_trace(tmp_path, 40)
+    made.read()
+    made.path.write_bytes(made.path.read_bytes()[:-200])
+    monkeypatch.setattr("suite.attribution.decode.PIECE_BYTES", 500)
+    with pytest.raises(TraceError, match="is not a trace"):
+        read_trace(made.path)
