@@ -58,12 +58,16 @@ def test_it_generates_in_stages_the_same_every_time(name: str, smoke_workload: C
     first, counts = generate(workload)
     second, _ = generate(workload)
     assert first.equal(second), "the same seed gives the same output, bit for bit"
-    assert first.isfinite().all()
-    assert 0 <= first.min() < first.max() <= 1
-    assert first.std() > 0.01, "random weights that cancel out would hide work"
     steps = counts["denoise_step"] or counts["decode_step"]
     assert steps >= 2
     assert counts[DENOISER_FORWARD] >= steps
+    if workload.media == "text":
+        assert len(first.unique()) > 10
+        assert counts["generate"] == counts["prefill"] == 1
+        return
+    assert first.isfinite().all()
+    assert 0 <= first.min() < first.max() <= 1
+    assert first.std() > 0.01, "random weights that cancel out would hide work"
     assert counts["generate"] == counts["text_encode"] == counts["decode"] == 1
 
 
@@ -88,6 +92,9 @@ def test_it_saves_files_that_open_with_the_right_size(name: str, smoke_workload:
     request = workload.request
     paths = workload.save(generate(workload)[0], tmp_path)
     assert len(paths) == request.batch_size
+    if workload.media == "text":
+        assert all(len(path.read_text()) > len(request.prompt) for path in paths)
+        return
     for path in paths:
         pixels = imageio.imread(path)
         frames = (request.num_frames,) if workload.media == "video" else ()
