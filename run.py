@@ -24,7 +24,9 @@ def run(config: DictConfig) -> None:
     from suite.progress import announce
 
     try:
-        announce(build(config, HydraConfig.get().runtime.choices), rerun=config.rerun)
+        hydra_config = HydraConfig.get()
+        experiment = build(config, hydra_config.runtime.choices, hydra_config.overrides.task)
+        announce(experiment, rerun=config.rerun)
     except GenscopeError as error:
         if "BasicLauncher" not in HydraConfig.get().launcher._target_:
             raise  # the job runs elsewhere, and an exception is all that comes back from there

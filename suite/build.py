@@ -10,7 +10,8 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ NOT_IDENTITY = ("output_dir", "rerun", "study", "save_output", "save_trace")
 """Keys that say where results go or who asked for them, not what was measured."""
 
 
-def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
+def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[str] = ()) -> Experiment:
     """The experiment that a composed configuration describes. Imports no workload and, on a CPU, no torch.
 
     Args:
         config: composed and complete.
         choices: Hydra's choice for each config group; names of workload and execution come from there.
+        overrides: what was typed, so that a report can show how to repeat the run.
 
     Raises:
         ConfigError: a value that cannot be used.
@@ -53,6 +55,7 @@ def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
         name=_folder_name(name, scale, values["optimization"], run_id),
         output_dir=Path(values["output_dir"]),
         config=identity,
+        command=shlex.join(["python", "run.py", *overrides]),
         workload_name=name,
         scale=scale,
         weights_source=weights.source,
@@ -167,8 +170,8 @@ def _folder_name(workload: str, scale: str, stack: Mapping[str, Any], run_id: st
 
 def _workload_maker(
     target: str, dimensions: Mapping[str, Any], request: Request, weights: Weights, placement: Placement
-) -> Callable[[], Workload]:
-    def make() -> Workload:
-        return find_target(target)(**dimensions, request=request, weights=weights, placement=placement)
+) -> Callable[..., Workload]:
+    def make(elsewhere: Placement | None = None) -> Workload:
+        return find_target(target)(**dimensions, request=request, weights=weights, placement=elsewhere or placement)
 
     return make

@@ -65,6 +65,8 @@ class Experiment:
     output_dir: Path
     config: Mapping[str, Any]
     """What identifies the run, resolved, as plain values."""
+    command: str
+    """What repeats this run from the project's root."""
     workload_name: str
     scale: str
     weights_source: str
@@ -72,7 +74,8 @@ class Experiment:
     placement: Placement
     device_settings: DeviceSettings
     protocol: MeasurementProtocol
-    make_workload: Callable[[], Workload]
+    make_workload: Callable[..., Workload]
+    """Builds it on `placement`, or on another that is given (a simulation's is on the meta device)."""
     stack: Mapping[str, Optimization]
     reference: Mapping[str, Optimization]
     probes: Mapping[str, Probe]
@@ -124,6 +127,6 @@ class Experiment:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             execution=str(self.config["execution"]["name"]),
             request=request,
-            config=dict(self.config),
+            config={**self.config, "command": self.command},
             **facts,
         )

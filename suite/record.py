@@ -109,9 +109,10 @@ class ProbeCost(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator table covers."""
 
-    span_s: float
-    """Host time of the profiled ``generate`` span; the operator rows sum to it."""
-    num_events: int
+    span_s: float | None = None
+    """Host time of the profiled ``generate`` span, to which the operator rows sum; None where nothing was timed."""
+    num_events: int | None = None
+    """Events of the trace that the table was made from."""
     num_steps: int | None = None
     """Steps of the denoising or decoding loop inside the span."""
     operators_without_flops: list[str] = []

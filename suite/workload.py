@@ -7,7 +7,7 @@ optimization. Imports torch only for types, so that configurations can be checke
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -146,3 +146,14 @@ class Workload(ABC):
     @abstractmethod
     def save(self, output: Any, folder: Path) -> list[Path]:
         """Write what `generate` returned as image or video files; returns their paths."""
+
+
+def storage_bytes(modules: Iterable[nn.Module]) -> int:
+    """Bytes that parameters and buffers of the modules hold, storage that they share counted once."""
+    storages = {
+        storage._cdata: storage.nbytes()
+        for module in modules
+        for tensor in (*module.parameters(), *module.buffers())
+        for storage in (tensor.untyped_storage(),)
+    }
+    return sum(storages.values())

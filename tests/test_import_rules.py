@@ -16,7 +16,16 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 FORBIDDEN = {
     "suite": ("workloads", "reports"),
     "workloads": ("suite.probes", "suite.optimizations", "suite.execution", "reports"),
-    "reports": ("torch", "diffusers", "transformers", "hydra", "omegaconf", "workloads", "suite.execution", "suite.probes"),
+    "reports": (
+        "torch",
+        "diffusers",
+        "transformers",
+        "hydra",
+        "omegaconf",
+        "workloads",
+        "suite.execution",
+        "suite.probes",
+    ),
 }
 ONLY_IN = {
     "diffusers": ("workloads", "suite/optimizations"),
@@ -33,7 +42,7 @@ FLOORS = (
     ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py", "suite/clock.py"),
     ("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py"),
     ("suite/optimizations", "suite/protocol.py"),
-    ("suite/subject.py", "suite/profiling.py", "suite/probes", "suite/experiment.py"),
+    ("suite/subject.py", "suite/profiling.py", "suite/probes", "suite/simulation", "suite/experiment.py"),
     ("suite/execution",),
     ("suite/build.py", "suite/progress.py"),
 )
@@ -110,7 +119,9 @@ def test_help_loads_nothing_heavy(command: list[str]) -> None:
         "heavy = {'torch', 'diffusers', 'transformers', 'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "workload" in done.stdout
 

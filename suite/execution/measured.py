@@ -22,13 +22,14 @@ import pyarrow as pa
 
 from suite.environment import capture
 from suite.errors import ConfigError
+from suite.execution.facts import outcome_of, workload_facts
 from suite.experiment import Experiment, Result
 from suite.probes.contract import Observation
 from suite.probes.latency import StageTimes
-from suite.record import Arm, Outcome, Part, ProbeCost, Profile, Record, Sample, WorkloadFacts
+from suite.record import Arm, Outcome, ProbeCost, Profile, Record, Sample, WorkloadFacts
 from suite.statistics import is_steady
 from suite.subject import OUT_OF_THE_BOX, REFERENCE, STACK, Stack, Subject
-from suite.workload import NotApplicableError, UnsupportedError, Workload
+from suite.workload import NotApplicableError, UnsupportedError
 
 TRACEBACK_FILE = "traceback.txt"
 STEADY_WINDOW = 3
@@ -82,7 +83,7 @@ def _observe(experiment: Experiment, scratch: Path, say: Callable[[str], None], 
     findings.environment = capture(experiment.placement.device)
     say("building")
     workload = experiment.make_workload()
-    findings.workload = _workload_facts(experiment, workload)
+    findings.workload = workload_facts(experiment, workload)
     subject = Subject(workload, _arms(experiment), experiment.protocol, scratch, experiment.save_trace, say)
     _keep_applicable_arms(subject, findings)
     for arm in subject.arms:
@@ -143,19 +144,6 @@ def _warm_up(subject: Subject, arm: str, findings: _Findings) -> None:
     ]
 
 
-def outcome_of(error: BaseException) -> Outcome:
-    """What an exception means for the run that met it."""
-    reason = " ".join(str(error).split())[:500]
-    if isinstance(error, NotApplicableError):
-        return Outcome(status="not_applicable", reason=reason)
-    if isinstance(error, UnsupportedError):
-        return Outcome(status="unsupported", reason=reason)
-    out_of_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
-    if isinstance(error, MemoryError) or out_of_memory:
-        return Outcome(status="oom", reason=reason or "the host ran out of memory")
-    return Outcome(status="failed", reason=f"{type(error).__name__}: {reason}")
-
-
 def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scratch: Path) -> Record:
     quiet = [s.value for s in findings.samples if s.stage == "generate" and s.arm == STACK and not s.warmup]
     quiet_s = median(quiet) if quiet else None
@@ -169,32 +157,6 @@ def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scrat
         profile=findings.profile,
         attention_disagreements=findings.disagreements,
         files=sorted(str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()),
-    )
-
-
-def _workload_facts(experiment: Experiment, workload: Workload) -> WorkloadFacts:
-    return msgspec.structs.replace(
-        experiment.workload_facts(),
-        family=workload.family,
-        media=workload.media,
-        parts={name: _part(module) for name, module in workload.parts.items()},
-        notes=list(workload.notes),
-    )
-
-
-def _part(module: Any) -> Part:
-    sizes: dict[str, int] = {}
-    storages: dict[int, int] = {}
-    for tensor in (*module.parameters(), *module.buffers()):
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-        precision = str(tensor.dtype).removeprefix("torch.")
-        sizes[precision] = sizes.get(precision, 0) + tensor.numel()
-    return Part(
-        class_name=type(module).__name__,
-        num_parameters=sum(parameter.numel() for parameter in module.parameters()),
-        weight_bytes=sum(storages.values()),
-        precision=max(sizes, key=lambda name: sizes[name]) if sizes else None,
     )
 
 

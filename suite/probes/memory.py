@@ -26,6 +26,7 @@ from suite.profiling import profiled
 from suite.record import TABLES, ProbeCost
 from suite.stage import watched_by
 from suite.subject import STACK, Subject
+from suite.workload import storage_bytes
 
 SAMPLING_S = 0.005
 
@@ -44,18 +45,8 @@ class Memory:
         return Observation(tables=tables, cost=ProbeCost(probe="memory", watched_s=watched_s))
 
 
-def weight_bytes(subject: Subject) -> int:
-    """Bytes of all parts' parameters and buffers, storage that they share counted once."""
-    storages = {
-        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-        for part in subject.workload.parts.values()
-        for tensor in (*part.parameters(), *part.buffers())
-    }
-    return sum(storages.values())
-
-
 def _observe_cuda(subject: Subject) -> dict[str, pa.Table]:
-    watcher = CudaMemory(weight_bytes(subject))
+    watcher = CudaMemory(storage_bytes(subject.workload.parts.values()))
     subject.generate([watcher])
     return watcher.tables()
 
@@ -66,7 +57,7 @@ def _observe_cpu(subject: Subject) -> dict[str, pa.Table]:
     stages = StageWindows()
     with profiled("cpu", path, profile_memory=True), watched_by([StageScopes(), stages]), resident.sampled():
         subject.generate()
-    found = attribute(read_trace(path), weights_bytes=weight_bytes(subject))
+    found = attribute(read_trace(path), weights_bytes=storage_bytes(subject.workload.parts.values()))
     path.unlink()
     assert found.memory is not None, "the profiler was asked for memory events"
     assert found.memory_peaks is not None, "the profiler was asked for memory events"

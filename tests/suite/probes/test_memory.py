@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from toy import ToyWorkload, toy_subject
 
-from suite.probes.memory import Memory, ResidentMemory, StageWindows, weight_bytes
+from suite.probes.memory import Memory, ResidentMemory, StageWindows
 from suite.stage import stage
+from suite.workload import storage_bytes
 
 MIB = 2**20
 
@@ -52,11 +53,11 @@ def test_the_time_line_reaches_the_peak_and_is_ordered(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "the trace is a means, not a result"
 
 
-def test_shared_storage_counts_once(tmp_path: Path) -> None:
-    workload = ToyWorkload()
-    alone = weight_bytes(toy_subject(tmp_path, workload))
-    workload.parts["super_resolution"] = workload.parts["denoiser"]  # type: ignore[index]
-    assert weight_bytes(toy_subject(tmp_path, workload)) == alone
+def test_shared_storage_counts_once_and_meta_storage_counts() -> None:
+    part = ToyWorkload().parts["denoiser"]
+    alone = sum(parameter.numel() * 4 for parameter in part.parameters())
+    assert storage_bytes([part, part]) == alone
+    assert storage_bytes([part.to("meta")]) == alone
 
 
 def test_resident_samples_fall_into_their_windows() -> None:

@@ -1,0 +1,59 @@
+"""Simulated execution: the workload's real code on fake tensors, filling the same record as a measured run.
+
+Nothing is allocated and nothing is computed, so the published dimensions fit a laptop. What a simulation cannot know stays
+null: seconds, and memory that a device reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from suite.environment import capture
+from suite.errors import ConfigError
+from suite.execution.facts import outcome_of, workload_facts
+from suite.experiment import Experiment, Result
+from suite.probes.attention import disagreements
+from suite.record import Applied, Arm, Outcome, Profile
+from suite.simulation.generation import simulate
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Simulates one generation of the run's own stack. No probe is asked: a simulation sees what they would."""
+
+    def execute(self, experiment: Experiment, scratch: Path, say: Callable[[str], None]) -> Result:
+        """Simulate it and return its record and tables."""
+        facts: dict[str, Any] = {"workload": experiment.workload_facts(), "outcome": Outcome(status="ok")}
+        tables: Mapping[str, pa.Table] = {}
+        try:
+            facts["environment"] = capture("cpu")
+            tables = _simulate(experiment, say, facts)
+        except ConfigError:
+            raise
+        except Exception as error:  # whatever a model throws is this run's outcome
+            facts["outcome"] = outcome_of(error)
+        return Result(experiment.blank_record(**facts), tables)
+
+
+def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[str, Any]) -> Mapping[str, pa.Table]:
+    workload = experiment.make_workload(replace(experiment.placement, device="meta"))
+    facts["workload"] = workload_facts(experiment, workload)
+    with ExitStack() as handles:
+        applied = []
+        for name, optimization in experiment.stack.items():
+            handle = optimization.apply(workload)
+            handles.callback(handle.revert)
+            applied.append(Applied(name=name, exact=optimization.exact, changes=handle.changes))
+        facts["arms"] = [Arm(name="stack", optimizations=applied)]
+        found = simulate(workload, say=say)
+    facts["profile"] = Profile(
+        num_steps=found.num_steps, num_events=None, span_s=None, operators_without_flops=found.operators_without_flops
+    )
+    facts["attention_disagreements"] = disagreements(found.attention, workload.temporal_lengths)
+    return {"operators": found.operators, "attention": found.attention}

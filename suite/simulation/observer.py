@@ -1,0 +1,164 @@
+"""Watches what fake tensors go through: every operator with its FLOPs and bytes, every attention call with its lengths.
+
+FLOPs and classes come from the very formulas and tables that attribution uses on traces, so a simulated row and a measured
+one mean the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from suite.attribution import taxonomy
+from suite.attribution.flops import FORMULAS, flops
+from suite.attribution.marks import parse
+from suite.attribution.scopes import AttentionRule, scope_marks
+from suite.simulation.tally import AttentionCall, Cost, RowKey, Tally
+
+KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
+
+
+class Observer(TorchDispatchMode):
+    """A dispatch mode that counts every operator into `tally`, by the module that is running."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tally = Tally()
+        self._scopes: list[tuple[str | None, str | None]] = []
+        self._core_depth = 0
+        self._core_kernel = "math"
+
+    @contextmanager
+    def watching(self, parts: Mapping[str, nn.Module], rules: Sequence[AttentionRule]) -> Iterator[None]:
+        """Watch everything inside this block, telling modules and attention kinds apart as the profiled pass does."""
+        with ExitStack() as stack:
+            for module, name in scope_marks(parts, rules):
+                mark = parse(name)
+                assert mark is not None, name
+                stack.callback(self._follow(module, (mark.module, mark.attention_kind)))
+            stack.enter_context(_AttentionWatch(self))
+            stack.enter_context(self)
+            yield
+
+    def _follow(self, module: nn.Module, scope: tuple[str | None, str | None]) -> Any:
+        def enter(called: nn.Module, args: Any) -> None:
+            self._scopes.append(scope)
+
+        def leave(called: nn.Module, args: Any, output: Any) -> None:
+            self._scopes.pop()
+
+        handles = (
+            module.register_forward_pre_hook(enter, prepend=True),
+            module.register_forward_hook(leave, always_call=True),
+        )
+        return lambda: [handle.remove() for handle in handles]
+
+    @property
+    def scope(self) -> tuple[str | None, str | None]:
+        """Path of the innermost module and kind of the innermost attention that are running."""
+        path = self._scopes[-1][0] if self._scopes else None
+        kind = next((kind for _, kind in reversed(self._scopes) if kind is not None), None)
+        return path, kind
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = func._schema.name
+        if name.startswith("prim::"):
+            return func(*args, **kwargs)
+        if name not in FORMULAS:
+            with self:
+                decomposed = func.decompose(*args, **kwargs)
+            if decomposed is not NotImplemented:
+                return decomposed
+        output = func(*args, **kwargs)
+        self._count(name, args, kwargs, output, moves_nothing=func.is_view)
+        return output
+
+    def _count(self, name: str, args: Any, kwargs: Any, output: Any, *, moves_nothing: bool) -> None:
+        path, kind = self.scope
+        inputs = list(_tensors((args, kwargs)))
+        shapes = [list(arg.shape) if isinstance(arg, torch.Tensor) else None for arg in args]
+        count = flops(name, shapes, args) if name in FORMULAS else None  # type: ignore[arg-type]
+        operator_class = taxonomy.operator_class(name)
+        part = None
+        if self._core_depth:
+            operator_class, part = "attention", "core"
+            self._core_kernel = next(
+                (kernel for pattern, kernel in KERNELS if re.search(pattern, name)), self._core_kernel
+            )
+        elif kind is not None and operator_class in ("linear", "convolution"):
+            part = "projection"
+        precision = next((_precision(tensor) for tensor in inputs if tensor.is_floating_point()), None)
+        cost = Cost(
+            calls=1,
+            flops=count or 0,
+            num_unknown=int(count is None and taxonomy.computes(name)),
+            bytes_read=0 if moves_nothing else sum(_bytes(tensor) for tensor in inputs),
+            bytes_written=0 if moves_nothing else sum(_bytes(tensor) for tensor in _tensors(output)),
+        )
+        self.tally.add(RowKey(path, name, operator_class, kind, part, precision), cost)
+
+    def attend(self, query: torch.Tensor, key: torch.Tensor, call: Any) -> Any:
+        """Run a call of scaled_dot_product_attention and note it."""
+        self._core_depth += 1
+        self._core_kernel = "math"
+        try:
+            output = call()
+        finally:
+            self._core_depth -= 1
+        path, kind = self.scope
+        *batch, heads, query_length, head_dim = query.shape
+        self.tally.attention.append(
+            AttentionCall(
+                path,
+                kind,
+                int(torch.Size(batch).numel()),
+                heads,
+                query_length,
+                key.shape[-2],
+                head_dim,
+                self._core_kernel,
+                _precision(query),
+            )  # fmt: skip
+        )
+        return output
+
+
+class _AttentionWatch(TorchFunctionMode):
+    """Sees calls of scaled_dot_product_attention before a kernel is chosen and the call falls apart."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()
+        self.observer = observer
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function is not nn.functional.scaled_dot_product_attention:
+            return function(*args, **kwargs)
+        named = dict(zip(("query", "key"), args, strict=False)) | kwargs
+        return self.observer.attend(named["query"], named["key"], lambda: function(*args, **kwargs))
+
+
+def _tensors(tree: Any) -> Iterator[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for branch in tree:
+            yield from _tensors(branch)
+    elif isinstance(tree, dict):
+        yield from _tensors(tuple(tree.values()))
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _precision(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -1,0 +1,108 @@
+"""Fake inside a part, real between parts.
+
+Pipelines and samplers read values (a scheduler's timesteps, a sampled token), which fake tensors do not have; the models
+inside them read none. So every outermost call of a module runs on fake tensors: its inputs become fake, its forward runs with
+shapes alone, and real zeros of its output's shape go back to the pipeline. Weights are never allocated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_map
+
+LARGEST_REAL_BYTES = 64 * 2**20
+"""Outputs above this become one zero seen through strides of 0: nobody writes into a decoded video."""
+
+SealedCall = Callable[[nn.Module, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
+"""Called for each outermost module call with the module, the call itself on fake tensors, and its real arguments."""
+
+
+def make_fake(parts: Iterable[nn.Module], mode: FakeTensorMode) -> None:
+    """Turn modules built on the meta device into modules on a fake CPU: parameters, buffers and tensors held as attributes."""
+    replaced: dict[int, torch.Tensor] = {}
+
+    def fake(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in replaced:
+            with mode:
+                replaced[id(tensor)] = torch.empty_strided(
+                    tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu"
+                )
+        return replaced[id(tensor)]
+
+    for part in parts:
+        for module in part.modules():
+            for name, parameter in module._parameters.items():
+                if parameter is not None and not isinstance(parameter.data, FakeTensor):
+                    module._parameters[name] = nn.Parameter(fake(parameter), requires_grad=False)
+            for held in (module._buffers, module.__dict__):
+                tensors = {name: value for name, value in held.items() if isinstance(value, torch.Tensor)}
+                held.update({name: fake(value) for name, value in tensors.items() if not isinstance(value, FakeTensor)})
+
+
+@contextmanager
+def sealed_modules(mode: FakeTensorMode, around: SealedCall) -> Iterator[None]:
+    """While this block runs, every outermost call of a module with fake weights goes through `around`."""
+    plain_call = nn.Module.__call__
+    inside = False
+
+    def sealed_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        nonlocal inside
+        if inside or not has_fake_weights(module):
+            return plain_call(module, *args, **kwargs)
+
+        def run() -> Any:
+            fake_args, fake_kwargs = tree_map(lambda leaf: to_fake(leaf, mode), (args, kwargs))
+            with mode:
+                return plain_call(module, *fake_args, **fake_kwargs)
+
+        inside = True
+        try:
+            return tree_map(to_real, around(module, run, args, kwargs))
+        finally:
+            inside = False
+
+    nn.Module.__call__ = sealed_call
+    try:
+        yield
+    finally:
+        nn.Module.__call__ = plain_call
+
+
+def has_fake_weights(module: nn.Module) -> bool:
+    first = next(module.parameters(), None)
+    return isinstance(first if first is None else first.data, FakeTensor)
+
+
+def to_fake(leaf: Any, mode: FakeTensorMode) -> Any:
+    if isinstance(leaf, torch.Tensor) and not isinstance(leaf, FakeTensor):
+        return mode.from_tensor(leaf, static_shapes=True)
+    return leaf
+
+
+def unobserved() -> AbstractContextManager[Any]:
+    """What the simulation does for itself is no work of the model's: no mode sees it."""
+    return _disable_current_modes()
+
+
+def to_real(leaf: Any) -> Any:
+    """Zeros in place of a fake tensor."""
+    if not isinstance(leaf, FakeTensor):
+        return leaf
+    with unobserved():
+        if leaf.numel() * leaf.element_size() > LARGEST_REAL_BYTES:
+            return torch.zeros((), dtype=leaf.dtype).expand(leaf.shape)
+        return torch.zeros(leaf.shape, dtype=leaf.dtype)
+
+
+def fake_parts(parts: Mapping[str, nn.Module]) -> FakeTensorMode:
+    """A mode in which `parts`, built on the meta device, are fake from now on."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    make_fake(parts.values(), mode)
+    return mode

@@ -1,0 +1,86 @@
+"""The tables of a record from what a simulation found, as arrays: a long decoding loop has millions of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from suite.record import TABLES
+from suite.simulation.tally import Cost, Ints, RowKey, Spell
+
+Place = tuple[str | None, int | None]
+"""Stage and step."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulated generation told."""
+
+    operators: pa.Table
+    attention: pa.Table
+    num_steps: int | None
+    operators_without_flops: list[str]
+
+
+def simulation_tables(found: Sequence[tuple[str | None, int | None, Spell]]) -> Simulation:
+    """Operators grouped by stage, step and row, in order of first appearance; attention calls in time order."""
+    steps = [step for _, step, _ in found if step is not None]
+    operators = _operators(found)
+    uncounted = operators.filter(pc.is_null(operators.column("flops"))).column("operator")
+    return Simulation(
+        operators=operators,
+        attention=_attention(found),
+        num_steps=max(steps) + 1 if steps else None,
+        operators_without_flops=sorted(uncounted.unique().to_pylist()),
+    )
+
+
+def _operators(found: Sequence[tuple[str | None, int | None, Spell]]) -> pa.Table:
+    places: dict[Place, int] = {}
+    rows: dict[RowKey, int] = {}
+    rows_of: dict[int, Ints] = {}  # replayed spells share their keys: look each set up once
+    place_ids, row_ids = [], []
+    for stage, step, spell in found:
+        if id(spell.keys) not in rows_of:
+            rows_of[id(spell.keys)] = np.array([rows.setdefault(key, len(rows)) for key in spell.keys], np.int64)
+        row_ids.append(rows_of[id(spell.keys)])
+        place_ids.append(np.full(len(spell.keys), places.setdefault((stage, step), len(places))))
+    keys = np.concatenate(place_ids) * len(rows) + np.concatenate(row_ids)
+    groups, inverse = np.unique(keys, return_inverse=True)
+    sums = np.zeros((len(groups), len(Cost._fields)), np.int64)
+    np.add.at(sums, inverse, np.concatenate([spell.costs for _, _, spell in found]))
+    return _operator_table(list(places), list(rows), groups, sums)
+
+
+def _operator_table(places: list[Place], rows: list[RowKey], groups: Ints, sums: Ints) -> pa.Table:
+    place, row = groups // len(rows), groups % len(rows)
+    columns: dict[str, pa.Array] = {
+        "stage": _spread([stage for stage, _ in places], place, pa.string()),
+        "step": _spread([step for _, step in places], place, pa.int32()),
+    }
+    for index, name in enumerate(RowKey._fields):
+        columns[name] = _spread([key[index] for key in rows], row, pa.string())
+    for index, name in enumerate(Cost._fields):
+        columns[name] = pa.array(sums[:, index])
+    unknown = columns.pop("num_unknown").to_numpy() > 0
+    columns["flops"] = pa.array(columns["flops"].to_numpy(), mask=unknown)
+    schema = TABLES["operators"]
+    return pa.table(
+        [columns.get(name, pa.nulls(len(groups), schema.field(name).type)) for name in schema.names], schema
+    )
+
+
+def _spread(values: Sequence[object], index: Ints, kind: pa.DataType) -> pa.Array:
+    return pa.array(values, kind).take(pa.array(index))
+
+
+def _attention(found: Sequence[tuple[str | None, int | None, Spell]]) -> pa.Table:
+    calls = [
+        {"stage": stage, "step": step, **call._asdict()} for stage, step, spell in found for call in spell.attention
+    ]
+    rows = [{"call": index, **call} for index, call in enumerate(calls)]
+    return pa.Table.from_pylist(rows, schema=TABLES["attention"])
