@@ -55,7 +55,7 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
         name=_folder_name(name, scale, values["optimization"], run_id),
         output_dir=Path(values["output_dir"]),
         config=identity,
-        command=shlex.join(["python", "run.py", *overrides]),
+        command=shlex.join(overrides),
         workload_name=name,
         scale=scale,
         weights_source=weights.source,

@@ -66,7 +66,7 @@ class Experiment:
     config: Mapping[str, Any]
     """What identifies the run, resolved, as plain values."""
     command: str
-    """What repeats this run from the project's root."""
+    """What was typed after ``python run.py``."""
     workload_name: str
     scale: str
     weights_source: str

@@ -36,7 +36,7 @@ def experiment_of(folder: Path, make_workload: Callable[[], Any] = ToyWorkload, 
     toy = ToyWorkload()
     values: dict[str, Any] = {
         "run_id": "toy", "name": "toy-run", "output_dir": folder, "config": {"execution": {"name": "measure"}},
-        "command": "python run.py", "workload_name": "toy", "scale": "smoke", "weights_source": "random", "request": toy.request,
+        "command": "", "workload_name": "toy", "scale": "smoke", "weights_source": "random", "request": toy.request,
         "placement": toy.placement, "protocol": quick_protocol(), "make_workload": make_workload, "stack": {},
         "device_settings": DeviceSettings(num_threads=None, allow_tf32=False, deterministic=False),
         "reference": {}, "probes": {"latency": Latency()}, "execution": Measured(), "save_output": False, "save_trace": False,
