@@ -82,12 +82,12 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
     host = _host_rows(events, context, calls, flops, unknown)
     device = _device_rows(trace, host, context, work, operators)
     has_device = len(trace.device) > 0
-    shown = unknown & context.window
-    shown_host = host if context.window.all() else host.take(np.flatnonzero(context.window))
+    unknown_here = unknown & context.window
+    covered = host if context.window.all() else host.take(np.flatnonzero(context.window))
     memory, memory_peaks = memory_tables(trace.allocations, events, context, weights_bytes)
     return Attribution(
         operators=operator_table(
-            [shown_host, device],
+            [covered, device],
             operators,
             context.stages,
             context.modules,
@@ -101,7 +101,9 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
         num_events=trace.num_events,
         num_unreadable=trace.num_unreadable,
         num_steps=int(context.step.max(initial=-1)) + 1 if len(context.generations) else None,
-        operators_without_flops=sorted({trace.names[name] for name in np.unique(events.spans.name[shown]).tolist()}),
+        operators_without_flops=sorted(
+            {trace.names[name] for name in np.unique(events.spans.name[unknown_here]).tolist()}
+        ),
         kernel_total_s=_seconds(work.duration_ns, work.of(KERNEL)) if has_device else None,
         memcpy_total_s=_seconds(work.duration_ns, work.of(MEMCPY)) if has_device else None,
         memset_total_s=_seconds(work.duration_ns, work.of(MEMSET)) if has_device else None,

@@ -144,10 +144,10 @@ def _assembled(pieces: Iterable[Piece]) -> Trace | None:
     for events, properties, unreadable in pieces:
         devices += properties
         if events is not None:
-            spans.append(
-                _span_columns([e for e in events if e.cat in _CATEGORIES and e.ph == "X" and e.ts is not None], numbers)
-            )
-            told = [e for e in events if e.name == "[memory]" and e.ts is not None and e.args is not None]
+            timed = [e for e in events if e.cat in _CATEGORIES and e.ph == "X" and e.ts is not None]
+            spans.append(_span_columns(timed, numbers))
+            others = events if len(timed) < len(events) else ()
+            told = [e for e in others if e.name == "[memory]" and e.ts is not None and e.args is not None]
             allocations.append(_allocation_columns(told))
             num_events += len(events) + unreadable
             num_unreadable += unreadable
