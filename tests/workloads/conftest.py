@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 
@@ -41,7 +40,7 @@ class AttentionCalls(TorchFunctionMode):
                     inner.register_forward_hook(lambda *_: self._kinds.pop() and None)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.scaled_dot_product_attention:
+        if func is torch.nn.functional.scaled_dot_product_attention:
             query, key = args[0], args[1]
             kind = self._kinds[-1] if self._kinds else None
             self.found.append((kind, query.shape[0], query.shape[-2], key.shape[-2]))

@@ -1,0 +1,58 @@
+"""Transformer blocks: attention against torch's own multi-head attention, causality by changing what comes later."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from workloads.transformer import Attention, GridPositions, TransformerBlock
+
+WIDTH, HEADS = 32, 4
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize(("num_queries", "num_keys", "causal"), [(6, 6, False), (6, 9, False), (6, 6, True)])
+def test_attention_is_torchs_multi_head_attention(num_queries: int, num_keys: int, causal: bool) -> None:
+    attention = Attention(WIDTH, HEADS, causal)
+    reference = nn.MultiheadAttention(WIDTH, HEADS, bias=False, batch_first=True)
+    with torch.no_grad():
+        reference.in_proj_weight.copy_(
+            torch.cat([attention.query.weight, attention.key.weight, attention.value.weight])
+        )
+        reference.out_proj.weight.copy_(attention.out.weight)
+    x_BND, context_BSD = torch.randn(2, num_queries, WIDTH), torch.randn(2, num_keys, WIDTH)
+    if causal:
+        context_BSD = x_BND
+    mask = torch.ones(num_queries, num_keys).triu(1).bool() if causal else None
+    expected = reference(x_BND, context_BSD, context_BSD, attn_mask=mask, need_weights=False)[0]
+    torch.testing.assert_close(attention(x_BND, context_BSD), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_causal_block_sees_nothing_that_comes_later() -> None:
+    block = TransformerBlock(WIDTH, 64, HEADS, causal=True)
+    x_BND = torch.randn(1, 8, WIDTH)
+    changed_BND = x_BND.clone()
+    changed_BND[:, 5] += 1
+    difference_N = (block(x_BND) - block(changed_BND)).abs().amax(dim=(0, 2))
+    assert (difference_N[:5] == 0).all()
+    assert (difference_N[5:] > 0).all()
+
+
+def test_cross_attention_is_there_only_where_asked_for() -> None:
+    x_BND, context_BSD = torch.randn(1, 8, WIDTH), torch.randn(1, 3, WIDTH)
+    crossing, plain = TransformerBlock(WIDTH, 64, HEADS, crosses=True), TransformerBlock(WIDTH, 64, HEADS)
+    assert not crossing(x_BND, context_BSD).equal(crossing(x_BND, context_BSD + 1))
+    assert plain(x_BND, context_BSD).equal(plain(x_BND))
+
+
+def test_positions_of_a_grid_are_sums_along_its_axes_in_raster_order() -> None:
+    positions = GridPositions((2, 3, 4), WIDTH)
+    frames, rows, columns = positions.axes
+    found = positions().view(2, 3, 4, WIDTH)
+    torch.testing.assert_close(found[1, 2, 3], frames[1] + rows[2] + columns[3])
+    torch.testing.assert_close(found[0, 1, 0], frames[0] + rows[1] + columns[0])
