@@ -1,138 +1,142 @@
-"""What all workloads that drive a diffusers pipeline share: marks around its parts, its loop and its decoder.
+"""Workloads that drive a diffusers pipeline: its parts, its stages, its attention, all found from its components.
 
-The pipeline's own ``__call__`` runs, unchanged; it is the denoising loop that users run. Marks are put on from outside: text
-encoding around ``encode_prompt``, a step from one end-of-step callback to the next, the denoiser's forward and ``vae.decode``.
+The pipeline's own ``__call__`` runs, unchanged; it is the denoising loop that users run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from torch import nn
 
-from suite.errors import ConfigError
-from suite.stage import DENOISER_FORWARD, StepMarks, mark_calls, stage
 from suite.workload import Placement, Request, Weights, Workload
+from workloads.attention_kinds import attention_rules
+from workloads.components import (
+    Description,
+    build_pipeline,
+    find_class,
+    load_pretrained,
+    needs_stand_in,
+    require_components,
+)
 from workloads.media_files import save_images, save_videos
+from workloads.pipeline_arguments import (
+    IMAGE_NOTE,
+    call_parameters,
+    check_request,
+    completed,
+    makes_video,
+    pipeline_arguments,
+    temporal_compression,
+)
+from workloads.pipeline_parts import find_parts, single
+from workloads.pipeline_stages import PipelineStages
+from workloads.tokenizer import NOTE
 
 
 class DiffusersWorkload(Workload):
-    """A diffusers pipeline whose denoiser runs in steps and whose VAE decodes once.
+    """Any diffusers pipeline that makes images or videos.
 
     Args:
         pipeline: on its device, in its data type.
-        denoiser: name of the pipeline's component that is called in every step.
+        arguments: more keyword arguments of the pipeline's ``__call__``.
     """
 
-    decoder_scale: ClassVar[int] = 8
-    """Pixels a latent pixel stands for, along each axis: heights and widths must be multiples of it."""
-
-    def __init__(self, pipeline: DiffusionPipeline, denoiser: str, request: Request, placement: Placement) -> None:
-        self.pipeline: Any = pipeline
-        self.request = request
+    def __init__(
+        self, pipeline: Any, arguments: Mapping[str, Any], request: Request, placement: Placement, notes: Sequence[str]
+    ) -> None:
+        self.pipeline = pipeline
         self.placement = placement
-        self.parts = {
-            "text_encoder": self.pipeline.text_encoder,
-            "denoiser": getattr(pipeline, denoiser),
-            "decoder": self.pipeline.vae,
-        }
+        check_request(pipeline, request)
+        self.request = completed(pipeline, request)
+        self.extra_arguments = dict(arguments)
+        components, unknown = find_parts(pipeline)
+        self.parts = {name: single(modules) for name, modules in components.items()}
         for part in self.parts.values():
             part.eval()
-        self._steps: StepMarks | None = None
-        self._mark()
+        self.media = "video" if makes_video(pipeline) else "image"
+        self.family = "diffusion_latent" if "decoder" in components else "diffusion_pixel"
+        self.attention_rules = attention_rules(self.parts, self.media)
+        image = [IMAGE_NOTE] if "image" in pipeline_arguments(pipeline, self.request, arguments) else []
+        self.notes = (*notes, *unknown, *image, *_linear_attention(self.parts))
+        self.stages = PipelineStages(pipeline, components)
 
-    def _mark(self) -> None:
-        self.pipeline.encode_prompt = _staged("text_encode", self.pipeline.encode_prompt)
-        self.pipeline.vae.decode = _staged("decode", self.pipeline.vae.decode)
-        self.pipeline.progress_bar = self._loop
-        mark_calls(self.parts["denoiser"], DENOISER_FORWARD)
-
-    @contextmanager
-    def _loop(self, iterable: object = None, total: int | None = None) -> Iterator[Any]:
-        """Stands in for the pipeline's progress bar: it is entered where the loop begins, and left where it ends."""
-        self._steps = StepMarks("denoise_step", len(self.pipeline.scheduler.timesteps))
-        self._steps.begin()
-        try:
-            yield _SilentBar()
-        finally:
-            self._steps.end()
-            self._steps = None
-
-    def _end_of_step(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        if self._steps is not None:
-            self._steps.next()
-        return tensors
+    @property
+    def temporal_lengths(self) -> Sequence[int]:
+        """Frames, or latent frames where the decoder makes several of each."""
+        frames = self.request.num_frames
+        if frames is None:
+            return ()
+        return sorted({frames, (frames - 1) // temporal_compression(self.pipeline) + 1})
 
     def arguments(self) -> dict[str, Any]:
-        """What the pipeline is called with; subclasses add what is theirs."""
-        request = self.request
-        negative = None if request.negative_prompt is None else [request.negative_prompt] * request.batch_size
-        return {
-            "prompt": [request.prompt] * request.batch_size,
-            "negative_prompt": negative,
-            "height": request.height,
-            "width": request.width,
-            "num_inference_steps": request.num_inference_steps,
-            "guidance_scale": request.guidance_scale,
-            "generator": torch.Generator(self.placement.device).manual_seed(request.seed),
-            "output_type": "pt",
-            "return_dict": False,
-            "callback_on_step_end": self._end_of_step,
+        """What the pipeline is called with."""
+        of_this_call = {
+            "generator": torch.Generator(self.placement.device).manual_seed(self.request.seed),
+            "callback_on_step_end": self.stages.end_of_step,
         }
+        accepted = {name: value for name, value in of_this_call.items() if name in call_parameters(self.pipeline)}
+        return pipeline_arguments(self.pipeline, self.request, self.extra_arguments) | accepted
 
     @torch.inference_mode()
     def generate(self) -> torch.Tensor:
-        return self.pipeline(**self.arguments())[0]
+        """Images ``[B, C, H, W]`` or videos ``[B, F, C, H, W]`` in [0, 1]."""
+        output = self.pipeline(**self.arguments())
+        output = output[0] if isinstance(output, tuple) else output
+        return torch.from_numpy(output).movedim(-1, -3) if isinstance(output, np.ndarray) else output
 
     def save(self, output: torch.Tensor, folder: Path) -> list[Path]:
         return (save_videos if self.media == "video" else save_images)(output, folder)
 
 
-class _SilentBar:
-    """The pipeline reports progress to its bar; a measured run draws none."""
+class DiffusersPipeline(DiffusersWorkload):
+    """A pipeline that a workload's YAML describes.
 
-    def update(self, amount: int = 1) -> None:
-        del amount
-
-
-def _staged(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(call)
-    def marked(*args: Any, **kwargs: Any) -> Any:
-        with stage(name):
-            return call(*args, **kwargs)
-
-    return marked
-
-
-def load_pretrained(
-    pipeline_class: type[DiffusionPipeline], weights: Weights, placement: Placement, **components: Any
-) -> Any:
-    """The pipeline in the user's folder or hub id, with its own components and tokenizer.
-
-    Raises:
-        ConfigError: the folder is no such pipeline.
+    Args:
+        pipeline: a class of diffusers, such as ``StableDiffusionPipeline``.
+        components: the pipeline's description, see `workloads.components`.
+        arguments: more keyword arguments of the pipeline's ``__call__``.
     """
-    path = (
-        str(Path(weights.path or "").expanduser()) if Path(weights.path or "").expanduser().exists() else weights.path
-    )
-    try:
-        pipeline = pipeline_class.from_pretrained(path, torch_dtype=placement.dtype, **components)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ConfigError(
-            f"weights.path={weights.path}: cannot be loaded as a {pipeline_class.__name__}: {reason}"
-        ) from None
-    return pipeline.to(placement.device)
+
+    standing_notes: ClassVar[Sequence[str]] = ()
+    """What a reader must know wherever weights come from."""
+
+    def __init__(
+        self,
+        pipeline: str,
+        components: Description,
+        arguments: Mapping[str, Any],
+        *,
+        request: Request,
+        weights: Weights,
+        placement: Placement,
+    ) -> None:
+        pipeline_class = find_class(f"diffusers.{pipeline}")
+        notes = list(self.standing_notes)
+        if weights.pretrained:
+            built = load_pretrained(pipeline_class, weights, placement, **self.replacements(components, placement))
+            require_components(built, components, weights.path)
+        else:
+            built = build_pipeline(pipeline_class, components, placement, weights.seed)
+            notes += [NOTE] if needs_stand_in(components) else []
+        super().__init__(built, arguments, request, placement, notes)
+
+    def replacements(self, components: Description, placement: Placement) -> dict[str, Any]:
+        """Components that a pretrained pipeline is loaded with instead of its own: those that are left out here."""
+        return {name: None for name, value in components.items() if value is None}
 
 
-def require_components(pipeline: Any, names: Mapping[str, type[nn.Module]], path: str | None) -> None:
-    """Raise `ConfigError` where a loaded pipeline lacks a component that the workload measures."""
-    for name, kind in names.items():
-        if not isinstance(getattr(pipeline, name, None), kind):
-            raise ConfigError(f"weights.path={path}: the pipeline's {name} is not a {kind.__name__}")
+def _linear_attention(parts: Mapping[str, nn.Module]) -> list[str]:
+    names = {
+        type(getattr(module, "processor", module)).__name__ for part in parts.values() for module in part.modules()
+    }
+    if not any("Linear" in name and ("Attn" in name or "Attention" in name) for name in names):
+        return []
+    return [
+        "Linear attention has no softmax over keys: its products count as linear layers and appear in no table of "
+        "attention calls."
+    ]
