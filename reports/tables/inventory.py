@@ -1,0 +1,110 @@
+"""What each workload is made of, beside what its paper says: parameters, steps and sequence lengths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.claims.architecture import Published, published
+from reports.comparison import in_order
+from reports.table import count, quantity, text
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+    from suite.record import WorkloadFacts
+
+SECTION, ORDER = "setup", 30
+TITLE = "Inventory"
+CAPTION = (
+    "Parts as built, the stages and steps of one generation, and attention's query lengths (the set of them, and keys of "
+    "cross-attention). Published: parameters as the model's authors or the characterization state them, with where the number "
+    "was seen; the difference is ours over theirs."
+)
+COLUMNS = (
+    text("Workload", "group"),
+    text("Part", "part"),
+    text("Class", "class_name"),
+    count("Parameters", "num_parameters"),
+    quantity("Weights", "weight_bytes", "bytes"),
+    count("Published", "published"),
+    text("Difference", "difference"),
+    text("Seen in", "seen"),
+    text("Stages and steps", "stages"),
+    text("Query lengths", "query_lengths"),
+)
+MOST_LENGTHS = 8
+TOTAL = "all parts"
+
+
+def build(runs: Runs) -> pd.DataFrame:
+    """A row for each group and part; a group is a workload at one scale and request."""
+    records = {record.run_id: record for record in runs.records}
+    rows: list[dict[str, Any]] = []
+    ordered = in_order(runs)
+    ordered = ordered[[bool(records[run_id].workload.parts) for run_id in ordered["run_id"]]]
+    for run in ordered.drop_duplicates("group").to_dict("records"):
+        workload = records[run["run_id"]].workload
+        stages, lengths = _stages(runs, run["run_id"]), _query_lengths(runs, run["run_id"])
+        for name, part in workload.parts.items():
+            claimed = published(workload.name, name) if workload.scale == "paper" else None
+            row = {"group": run["group"], "part": name, "class_name": part.class_name, "stages": stages.get(name)}
+            row |= {"num_parameters": part.num_parameters, "weight_bytes": part.weight_bytes}
+            rows.append(row | _beside(part.num_parameters, claimed) | {"query_lengths": lengths.get(name)})
+        rows += _total(run["group"], workload)
+    return pd.DataFrame(rows)
+
+
+def _total(group: str, workload: WorkloadFacts) -> list[dict[str, Any]]:
+    """A row for all parts together, where a total is what was published."""
+    claimed = published(workload.name, TOTAL) if workload.scale == "paper" else None
+    if claimed is None:
+        return []
+    parameters = sum(part.num_parameters for part in workload.parts.values())
+    weights = sum(part.weight_bytes for part in workload.parts.values())
+    row = {"group": group, "part": TOTAL, "num_parameters": parameters, "weight_bytes": weights}
+    return [row | {"class_name": None, "stages": None, "query_lengths": None} | _beside(parameters, claimed)]
+
+
+def _beside(ours: int, claimed: Published | None) -> dict[str, Any]:
+    if claimed is None:
+        return {"published": None, "difference": None, "seen": None}
+    note = f"; {claimed.note}" if claimed.note else ""
+    return {
+        "published": claimed.parameters,
+        "difference": f"{ours / claimed.parameters - 1:+.1%}",
+        "seen": f"{claimed.seen}{note}",
+    }
+
+
+def _stages(runs: Runs, run_id: str) -> dict[str, str]:
+    """The stages that run each part, with how many steps they have."""
+    operators = runs.table("operators", [run_id])
+    operators = operators[operators["module"].notna()]
+    part = operators["module"].astype(str).str.split(".").str[0]
+    found: dict[str, list[str]] = {}
+    for (name, stage), steps in operators["step"].groupby([part, operators["stage"].astype(str)], sort=False):
+        num_steps = steps.nunique()
+        found.setdefault(name, []).append(f"{stage} x {num_steps}" if num_steps else stage)
+    return {name: ", ".join(stages) for name, stages in found.items()}
+
+
+def _query_lengths(runs: Runs, run_id: str) -> dict[str, str]:
+    """Distinct query lengths of each part by kind, longest first."""
+    calls = runs.table("attention", [run_id])
+    calls = calls[calls["module"].notna()]
+    part = calls["module"].astype(str).str.split(".").str[0]
+    kind = calls["attention_kind"].astype(object).fillna("unknown")
+    found: dict[str, list[str]] = {}
+    for (name, kind_name), lengths in calls.groupby([part, kind], sort=False)[["query_length", "key_length"]]:
+        queries, keys = sorted(set(lengths["query_length"]), reverse=True), sorted(set(lengths["key_length"]))
+        against = f" against {_listed(keys)}" if kind_name == "cross" or queries != keys[::-1] else ""
+        found.setdefault(name, []).append(f"{kind_name} {_listed(queries)}{against}")
+    return {name: "; ".join(kinds) for name, kinds in found.items()}
+
+
+def _listed(lengths: list[int]) -> str:
+    """Few lengths as they are, a long row of them by its ends."""
+    if len(lengths) > MOST_LENGTHS:
+        return f"{lengths[0]} to {lengths[-1]}"
+    return ", ".join(str(length) for length in lengths)
