@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from suite.errors import ConfigError
+from suite.errors import ConfigError, GenscopeError, keep_for_exit, worst_exit_code
+
+
+def exit_status(command: Callable[[], object]) -> int:
+    """Run the command; what goes wrong is said in one sentence and becomes the exit status."""
+    try:
+        command()
+    except (HydraException, OmegaConfBaseException) as error:
+        keep_for_exit(explain(error))
+    except GenscopeError as error:
+        keep_for_exit(error)
+    return worst_exit_code()
 
 
 def explain(error: HydraException | OmegaConfBaseException) -> ConfigError:

@@ -21,7 +21,15 @@ class RunFailedError(GenscopeError):
     """A run ended as ``failed``; its record is saved and says why."""
 
 
-def report(error: GenscopeError) -> GenscopeError:
-    """Say it on the error stream, and hand it back."""
+_kept: list[GenscopeError] = []
+
+
+def keep_for_exit(error: GenscopeError) -> None:
+    """Say it on the error stream now, and let it decide the exit status when everything is over."""
     sys.stderr.write(f"genscope: {error}\n")
-    return error
+    _kept.append(error)
+
+
+def worst_exit_code() -> int:
+    """0 where nothing was kept."""
+    return max((error.exit_code for error in _kept), default=0)
