@@ -136,7 +136,8 @@ def _is_cross(attention: Found) -> bool:
         told = True if attention.module.cross_attention_dim != getattr(attention.module, "query_dim", None) else None
     if told is not None and not (told is False and "cross" in attention.name.lower()):
         return bool(told)
-    return bool(CROSS_NAME.search(attention.name))
+    is_pooling = "Pool" in type(attention.module).__name__  # one query, made of the text, asks all of it
+    return is_pooling or bool(CROSS_NAME.search(attention.name))
 
 
 def _is_temporal(attention: Found) -> bool:

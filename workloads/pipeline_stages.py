@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -33,13 +33,22 @@ DECODING_METHODS = ("decode_latents",)
 
 
 class PipelineStages:
-    """Marks the stages of `pipeline`, whose modules `parts` holds under their component names by part."""
+    """Marks the stages of `pipeline`, whose modules `parts` holds under their component names by part.
 
-    def __init__(self, pipeline: Any, parts: Mapping[str, Mapping[str, nn.Module]]) -> None:
+    Args:
+        encoding_methods: those that encode the condition; none for a pipeline that is given what is encoded already.
+    """
+
+    def __init__(
+        self,
+        pipeline: Any,
+        parts: Mapping[str, Mapping[str, nn.Module]],
+        encoding_methods: Sequence[str] = ENCODING_METHODS,
+    ) -> None:
         self.pipeline = pipeline
         self.steps: StepMarks | None = None
         self._open = False
-        encoders = [name for name in ENCODING_METHODS if hasattr(pipeline, name)]
+        encoders = [name for name in encoding_methods if hasattr(pipeline, name)]
         for name in encoders:
             setattr(pipeline, name, self._staged("text_encode", getattr(pipeline, name)))
         for name in DECODING_METHODS:
