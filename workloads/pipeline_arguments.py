@@ -17,7 +17,7 @@ from suite.workload import Request
 SPELLINGS = {
     "height": ("height",),
     "width": ("width",),
-    "num_frames": ("num_frames", "video_length"),
+    "num_frames": ("num_frames", "video_length", "frames"),
     "num_inference_steps": ("num_inference_steps",),
     "guidance_scale": ("guidance_scale", "max_guidance_scale"),
 }
