@@ -30,6 +30,7 @@ NAMES: Mapping[str, str] = {
         safe_softmax log_softmax masked_softmax norm linalg_norm linalg_vector_norm normalize renorm
     """,
     "elementwise": """
+        and or xor iand ior ixor lshift rshift
         add sub rsub mul div true_divide floor_divide remainder fmod pow square sqrt rsqrt reciprocal neg abs sign exp
         expm1 exp2 log log2 log10 log1p sin cos tan sinh cosh tanh asin acos atan atan2 erf erfc erfinv sigmoid
         log_sigmoid log_sigmoid_forward silu gelu relu relu6 leaky_relu elu selu celu mish hardtanh hardswish

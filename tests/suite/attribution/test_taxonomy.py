@@ -23,7 +23,7 @@ def test_the_vocabulary_has_every_name_once_and_known_classes() -> None:
         "aten::_scaled_dot_product_flash_attention_for_cpu aten::_fused_sdp_choice xformers::memory_efficient_attention",
         "normalization": "aten::native_group_norm aten::_softmax aten::_fused_rms_norm aten::layer_norm aten::rms_norm",
         "elementwise": "aten::add_ aten::silu aten::mean aten::randn aten::fill_ aten::_foreach_mul_ aten::where "
-        "aten::upsample_bilinear2d aten::topk triton_poi_fused_add_0 aten::index_add_",
+        "aten::__and__ aten::upsample_bilinear2d aten::topk triton_poi_fused_add_0 aten::index_add_",
         "data_movement": "aten::view aten::cat aten::copy_ aten::empty_strided aten::_to_copy aten::view_copy "
         "aten::upsample_nearest2d aten::_reshape_alias aten::pixel_shuffle triton_poi_fused_clone_view_3",
         "embedding": "aten::embedding aten::index_select",
