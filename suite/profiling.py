@@ -10,19 +10,17 @@ import gzip
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from suite.attribution.kineto import Attribution, attribute
 from suite.attribution.scopes import StageScopes, module_scopes
 from suite.attribution.trace import read_trace
 from suite.stage import watched_by
-
-if TYPE_CHECKING:
-    from suite.subject import Subject
+from suite.workload import Workload
 
 TRACE_FOLDER = "trace"
 QUIET_KINETO = "6"
@@ -55,25 +53,29 @@ def profiled(device: str, trace: Path, **options: Any) -> Iterator[Any]:
     profiler.export_chrome_trace(str(trace))
 
 
-def profile_generation(subject: Subject) -> ProfiledGeneration:
-    """Profile one generation of the run's own arm."""
-    workload = subject.workload
-    path = subject.scratch / "profile.pt.trace.json"
+def profile_generation(workload: Workload, generate: Callable[[], object], scratch: Path, keep: bool) -> ProfiledGeneration:
+    """Profile one generation.
+
+    Args:
+        workload: whose parts and attention rules are marked.
+        generate: does it, inside its ``generate`` stage, and returns when the device is done.
+        scratch: where the trace is written.
+        keep: whether the trace stays there, gzipped.
+    """
+    path = scratch / "profile.pt.trace.json"
     with (
-        subject.configured("stack"),
         profiled(workload.placement.device, path, record_shapes=True),
         watched_by([StageScopes()]),
         module_scopes(workload.parts, workload.attention_rules),
     ):
         start = time.perf_counter()
-        subject.generate()
-        subject.clock.synchronize()
+        generate()
         watched_s = time.perf_counter() - start
     try:
         lengths = workload.temporal_lengths
         attribution = attribute(read_trace(path), num_frames=lengths[0] if len(lengths) == 1 else None)
     finally:
-        _keep_or_drop(path, subject.save_trace)
+        _keep_or_drop(path, keep)
     return ProfiledGeneration(attribution, watched_s)
 
 

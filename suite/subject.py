@@ -11,17 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from suite.clock import Clock, clock_for
 from suite.optimizations.contract import Optimization
+from suite.profiling import ProfiledGeneration, profile_generation
 from suite.protocol import MeasurementProtocol
 from suite.record import Applied
 from suite.stage import Watcher, stage, watched_by
 from suite.workload import Workload
-
-if TYPE_CHECKING:
-    from suite.profiling import ProfiledGeneration
 
 STACK, OUT_OF_THE_BOX, REFERENCE = "stack", "out_of_the_box", "reference"
 
@@ -75,7 +73,10 @@ class Subject:
     def profile(self) -> ProfiledGeneration:
         """The run's own arm, generated once under the profiler. Made at the first call, shared by all probes."""
         if self._profile is None:
-            from suite.profiling import profile_generation
-
-            self._profile = profile_generation(self)
+            with self.configured(STACK):
+                self._profile = profile_generation(self.workload, self._generate_to_the_end, self.scratch, self.save_trace)
         return self._profile
+
+    def _generate_to_the_end(self) -> None:
+        self.generate()
+        self.clock.synchronize()
