@@ -26,6 +26,8 @@ TEMPORAL_CLASS = re.compile(r"^(Transformer)?Temporal|^TransformerTemporal|^Anim
 CROSS_NAME = re.compile(r"cross|encdec|^attn2$", re.IGNORECASE)
 SEPARATE_TEXT = re.compile(r"(^|\.)(context_refiner|token_refiner|text_refiner|context_embedder|text_[a-z_]*blocks)\.")
 """Blocks of a denoiser that see the text alone."""
+SEPARATE_IMAGE = re.compile(r"(^|\.)(noise_refiner|image_refiner)\.")
+"""Blocks that see the image alone, in a denoiser that puts text and image in one sequence later."""
 TEXT_ARGUMENTS = frozenset(["encoder_hidden_states", "encoder_hidden_states_t5", "context", "text_embed", "txt"])
 NEVER_JOINT = re.compile(r"^(Temporal)?BasicTransformerBlock$|^Transformer2DModel$|^TransformerTemporalModel$")
 """Blocks that take the text for a cross attention which they may have been built without."""
@@ -109,6 +111,8 @@ def _denoiser_kind(attention: Found, found: list[Found], media: str) -> str:
     factorised = any(_is_temporal(other) for other in found)
     if media == "video" and not factorised:
         return "joint"
+    if SEPARATE_IMAGE.search(attention.path):
+        return "spatial"
     return "joint" if _text_is_in_the_sequence(attention, found) else "spatial"
 
 

@@ -112,6 +112,7 @@ def pipeline_arguments(pipeline: Any, request: Request, extra: Mapping[str, Any]
         "output_type": "pt" if has_processor else "np",
         "return_dict": False,
         "clean_caption": False,  # would need packages that change no model's work
+        "use_resolution_binning": False,  # the size that is asked for is the size that is drawn
     }
     arguments = {name: value for name, value in given.items() if name in accepted} | dict(extra)
     missing = [name for name, parameter in accepted.items() if _is_required(parameter) and name not in arguments]

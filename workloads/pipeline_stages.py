@@ -118,7 +118,7 @@ class _Loop:
 
     def __iter__(self) -> Iterator[Any]:
         """The loop body runs while this waits at ``yield``; a callback at its end must not end the step twice."""
-        for item in self._iterable or ():
+        for item in () if self._iterable is None else self._iterable:
             if self._stages is None:
                 yield item
                 continue

@@ -1,0 +1,71 @@
+"""Models that diffusers drives, at scale=paper: parameters against what their papers and model cards say, without memory.
+
+Names for the mirror: workloads.prod_image.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+PUBLISHED = {
+    "stable_diffusion": {"denoiser": 859_520_964, "text_encoder": 123e6, "decoder": 83.7e6},
+    "animatediff": {"denoiser": 2.63e9 / 2, "decoder": 83.7e6},  # 2.63 GB in half precision
+    "prod_image": {"denoiser": 2_567_463_684, "text_encoder": 123e6 + 694.7e6},
+    "stable_video_diffusion": {"denoiser": 1524.6e6, "text_encoder": 632e6, "decoder": 97.7e6},
+    "stable_video_diffusion_xt": {"denoiser": 1524.6e6},
+    "flux": {"denoiser": 11.9e9, "text_encoder": 123e6 + 4.76e9},
+    "sd3": {"denoiser": 2.03e9},
+    "wan": {"denoiser": 1.42e9, "decoder": 126.9e6},
+    "wan_14b": {"denoiser": 14.3e9},
+    "ltx_video": {"denoiser": 1.92e9},
+    "cogvideox": {"denoiser": 1.69e9, "decoder": 215.6e6},
+    "hunyuan_video": {"denoiser": 12.8e9, "decoder": 246.5e6},
+    "sana": {"denoiser": 1.60e9, "decoder": 312e6},
+    "sana_video": {"denoiser": 2.06e9},
+}
+DESCRIBED = [
+    path
+    for path in sorted((ROOT / "conf" / "workload").glob("*.yaml"))
+    if "class: diffusers." in path.read_text() and "scales" in yaml.safe_load(path.read_text())
+]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameters_are_the_published_ones(name: str, meta_workload: Callable, num_parameters: Callable) -> None:
+    workload = meta_workload(name)
+    for part, expected in PUBLISHED[name].items():
+        assert num_parameters(workload.parts[part]) == pytest.approx(expected, rel=0.005), part
+
+
+def test_the_streamlined_settings_are_the_papers(meta_workload: Callable) -> None:
+    """Zhan et al. 2024 (arXiv 2411.01171): 16, 14 and 25 frames, 25 steps, 576 x 1024 (AnimateDiff also 512 x 512)."""
+    for name, frames in (("animatediff", 16), ("stable_video_diffusion", 14), ("stable_video_diffusion_xt", 25)):
+        request = meta_workload(name).request
+        assert (request.num_frames, request.num_inference_steps) == (frames, 25)
+    request = meta_workload("stable_video_diffusion").request
+    assert (request.height, request.width) == (576, 1024)
+
+
+@pytest.mark.parametrize("path", DESCRIBED, ids=lambda path: path.stem)
+def test_every_key_of_a_diffusers_component_is_one_it_takes(path: Any) -> None:
+    """diffusers ignores what it does not know; a typing error in a YAML must not pass for a dimension."""
+    from workloads.components import find_class
+
+    for component in components(yaml.safe_load(path.read_text())["scales"]):
+        if component["class"].startswith("diffusers."):
+            taken = set(inspect.signature(find_class(component["class"]).__init__).parameters)
+            assert set(component["config"]) <= taken, component["class"]
+
+
+def components(node: Any) -> Iterator[dict[str, Any]]:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and "class" in node:
+        yield node
+    for child in children:
+        yield from components(child)
