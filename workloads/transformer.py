@@ -1,4 +1,4 @@
-"""Pre-norm transformer blocks, as Muse, Phenaki and ViT-VQGAN build on them.
+"""Pre-norm transformer blocks, as Parti, Muse, Phenaki and ViT-VQGAN build on them.
 
 Attention is torch's scaled_dot_product_attention and never gets a mask tensor, which would shut out the Flash kernel.
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache, EncoderDecoderCache
 
 
 class Attention(nn.Module):
@@ -31,15 +32,27 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_BND: Tensor, context_BSD: Tensor | None = None) -> Tensor:
-        """``[B, N, D]``; without a context it is self-attention."""
-        source_BSD = x_BND if context_BSD is None else context_BSD
-        mixed_BHNK = nn.functional.scaled_dot_product_attention(
-            self._heads(self.query(x_BND)),
-            self._heads(self.key(source_BSD)),
-            self._heads(self.value(source_BSD)),
-            is_causal=self.causal,
-        )
+    def forward(
+        self, x_BND: Tensor, context_BSD: Tensor | None = None, past: DynamicCache | None = None, layer: int = 0
+    ) -> Tensor:
+        """``[B, N, D]``; without a context it is self-attention.
+
+        Args:
+            past: keys and values of earlier calls, for each layer. Self-attention adds those of `x`, which then is one token
+                (or the first ones); those of a context are computed at the first call and stay.
+            layer: number of this layer in `past`.
+        """
+        query_BHNK = self._heads(self.query(x_BND))
+        if past is not None and context_BSD is not None and past.get_seq_length(layer):
+            key_BHSK, value_BHSK = past.layers[layer].keys, past.layers[layer].values
+        else:
+            source_BSD = x_BND if context_BSD is None else context_BSD
+            key_BHSK, value_BHSK = self._heads(self.key(source_BSD)), self._heads(self.value(source_BSD))
+            if past is not None:
+                key_BHSK, value_BHSK = past.update(key_BHSK, value_BHSK, layer)
+        # A single query comes after all keys that there are, so there is nothing to hide from it.
+        is_causal = self.causal and x_BND.shape[1] > 1
+        mixed_BHNK = nn.functional.scaled_dot_product_attention(query_BHNK, key_BHSK, value_BHSK, is_causal=is_causal)
         return self.out(mixed_BHNK.transpose(1, 2).flatten(2))
 
     def _heads(self, x_BND: Tensor) -> Tensor:
@@ -69,11 +82,19 @@ class TransformerBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, mlp_width), nn.GELU(), nn.Linear(mlp_width, width))
 
-    def forward(self, x_BND: Tensor, context_BSD: Tensor | None = None) -> Tensor:
-        """``[B, N, D]``."""
-        x_BND = x_BND + self.self_attention(self.self_norm(x_BND))
+    def forward(
+        self,
+        x_BND: Tensor,
+        context_BSD: Tensor | None = None,
+        cache: EncoderDecoderCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """``[B, N, D]``. With a cache only tokens are given that it has not seen, see `Attention.forward`."""
+        past = None if cache is None else cache.self_attention_cache
+        context_past = None if cache is None else cache.cross_attention_cache
+        x_BND = x_BND + self.self_attention(self.self_norm(x_BND), None, past, layer)
         if self.cross_norm is not None and self.cross_attention is not None:
-            x_BND = x_BND + self.cross_attention(self.cross_norm(x_BND), context_BSD)
+            x_BND = x_BND + self.cross_attention(self.cross_norm(x_BND), context_BSD, context_past, layer)
         return x_BND + self.mlp(self.mlp_norm(x_BND))
 
 

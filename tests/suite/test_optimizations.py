@@ -69,7 +69,7 @@ def test_an_unknown_kernel_is_one_sentence() -> None:
 
 
 def test_slicing_that_would_change_nothing_says_why(experiment: Callable, smoke_workload: Callable) -> None:
-    with pytest.raises(NotApplicableError, match="VQModel"):
+    with pytest.raises(NotApplicableError, match="ViTVQGANDecoder"):
         VaeSlicing().apply(smoke_workload("parti"))
     single = experiment("request.batch_size=1").make_workload()
     with pytest.raises(NotApplicableError, match="nothing to slice"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from transformers import DynamicCache, EncoderDecoderCache
 
 from workloads.transformer import Attention, GridPositions, TransformerBlock
 
@@ -56,3 +57,22 @@ def test_positions_of_a_grid_are_sums_along_its_axes_in_raster_order() -> None:
     found = positions().view(2, 3, 4, WIDTH)
     torch.testing.assert_close(found[1, 2, 3], frames[1] + rows[2] + columns[3])
     torch.testing.assert_close(found[0, 1, 0], frames[0] + rows[1] + columns[0])
+
+
+@torch.inference_mode()
+def test_a_token_at_a_time_over_a_cache_is_the_whole_sequence_at_once() -> None:
+    blocks = [TransformerBlock(WIDTH, 64, HEADS, crosses=True, causal=True) for _ in range(2)]
+    x_BND, context_BSD = torch.randn(2, 5, WIDTH), torch.randn(2, 3, WIDTH)
+    expected_BND = x_BND
+    for block in blocks:
+        expected_BND = block(expected_BND, context_BSD)
+    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    found = []
+    for token in range(5):
+        one_B1D = x_BND[:, token : token + 1]
+        for layer, block in enumerate(blocks):
+            one_B1D = block(one_B1D, context_BSD, cache, layer)
+        found.append(one_B1D)
+        assert cache.get_seq_length() == token + 1
+    torch.testing.assert_close(torch.cat(found, dim=1), expected_BND, rtol=1e-4, atol=1e-5)
+    assert cache.cross_attention_cache.get_seq_length() == 3, "keys of the context are computed once"
