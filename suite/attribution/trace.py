@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import count
 from operator import attrgetter
@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import DecodeError
 
-from suite.attribution.decode import NO_ARGS, Args, Document, Piece, TraceError, decode, read_text, split
+from suite.attribution.decode import NO_ARGS, Args, Document, Piece, TraceError, decode, read_text
+from suite.attribution.side_by_side import decode_side_by_side
 
 __all__ = ["Allocations", "Signature", "Spans", "Trace", "TraceError", "read_trace"]
 
@@ -122,9 +123,9 @@ def read_trace(path: Path) -> Trace:
     text = read_text(path)
     try:
         try:
-            trace = _assembled(map(decode, split(text)))
+            trace = _assembled(decode_side_by_side(text, _share))
         except DecodeError:
-            trace = _assembled([decode(Document(text))])
+            trace = _assembled([_share(decode(Document(text)))])
     except DecodeError as error:
         raise TraceError(f"{path} is not a trace: {error}") from None
     if trace is None:
@@ -134,26 +135,41 @@ def read_trace(path: Path) -> Trace:
     return trace
 
 
-def _assembled(pieces: Iterable[Piece]) -> Trace | None:
-    """One trace of all pieces; None where none has events."""
+class _Share(NamedTuple):
+    """Columns of one piece of the file, whose numbers point into the piece's own lists."""
+
+    spans: Spans | None
+    allocations: Allocations | None
+    names: list[str]
+    threads: list[tuple[Any, Any]]
+    signatures: list[tuple[str, bytes, bytes, bytes]]
+    devices: list[dict[str, Any]]
+    num_events: int
+    num_unreadable: int
+
+
+def _share(piece: Piece) -> _Share:
+    events, devices, unreadable = piece
+    if events is None:
+        return _Share(None, None, [], [], [], devices, 0, 0)
     numbers = _Numbers(_numbered(), _numbered(), _numbered())
-    spans: list[Spans] = []
-    allocations: list[Allocations] = []
-    devices: list[dict[str, Any]] = []
-    num_events = num_unreadable = 0
-    for events, properties, unreadable in pieces:
-        devices += properties
-        if events is not None:
-            timed = [e for e in events if e.cat in _CATEGORIES and e.ph == "X" and e.ts is not None]
-            spans.append(_span_columns(timed, numbers))
-            others = events if len(timed) < len(events) else ()
-            told = [e for e in others if e.name == "[memory]" and e.ts is not None and e.args is not None]
-            allocations.append(_allocation_columns(told))
-            num_events += len(events) + unreadable
-            num_unreadable += unreadable
+    timed = [e for e in events if e.cat in _CATEGORIES and e.ph == "X" and e.ts is not None]
+    others = events if len(timed) < len(events) else ()
+    told = [e for e in others if e.name == "[memory]" and e.ts is not None and e.args is not None]
+    spans, allocations = _span_columns(timed, numbers), _allocation_columns(told)
+    return _Share(spans, allocations, *map(list, numbers), devices, len(events) + unreadable, unreadable)
+
+
+def _assembled(shares: Iterable[_Share]) -> Trace | None:
+    """One trace of all shares; None where none has events."""
+    numbers = _Numbers(_numbered(), _numbered(), _numbered())
+    shares = list(shares)
+    told = [(share.spans, share.allocations, share) for share in shares]
+    spans = [_renumbered(spans, share, numbers) for spans, _, share in told if spans is not None]
     if not spans:
         return None
-    columns, allocated = _joined(Spans, spans), _joined(Allocations, allocations)
+    columns = _joined(Spans, spans)
+    allocated = _joined(Allocations, [allocations for _, allocations, _ in told if allocations is not None])
     on_device = columns.category >= KERNEL
     return Trace(
         names=list(numbers.names),
@@ -161,9 +177,23 @@ def _assembled(pieces: Iterable[Piece]) -> Trace | None:
         host=columns.take(~on_device) if on_device.any() else columns,
         device=columns.take(on_device),
         allocations=allocated.take(np.argsort(allocated.time_ns, kind="stable")),
-        devices=devices,
-        num_events=num_events,
-        num_unreadable=num_unreadable,
+        devices=[properties for share in shares for properties in share.devices],
+        num_events=sum(share.num_events for share in shares),
+        num_unreadable=sum(share.num_unreadable for share in shares),
+    )
+
+
+def _renumbered(spans: Spans, share: _Share, numbers: _Numbers) -> Spans:
+    """The share's spans with the whole trace's numbers in place of the share's own; -1, the last of each list, stays."""
+
+    def across(known: list[Any], table: defaultdict[Any, int]) -> Ints:
+        return np.array([*map(table.__getitem__, known), -1], np.int64)
+
+    return replace(
+        spans,
+        name=across(share.names, numbers.names)[spans.name],
+        thread=across(share.threads, numbers.threads)[spans.thread],
+        signature=across(share.signatures, numbers.signatures)[spans.signature],
     )
 
 
