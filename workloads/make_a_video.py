@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from math import lcm
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -85,8 +86,7 @@ class MakeAVideo(Workload):
             "space_time": space_time_super_resolution["num_steps"],
             "spatial": spatial_super_resolution["num_steps"],
         }
-        factors = (space_time_super_resolution["upsampling"], spatial_super_resolution["upsampling"])
-        self.sizes = _sizes(request, factors, 2 ** (len(decoder["channels"]) - 1))
+        self.sizes = _sizes(request, decoder, space_time_super_resolution, spatial_super_resolution)
         self.num_key_frames = _num_key_frames(request, self.frame_skip)
         with seeded_construction(placement, weights.seed):
             self.parts: Mapping[str, nn.Module] = {
@@ -273,8 +273,15 @@ def _num_key_frames(request: Request, frame_skip: int) -> int:
     return 1 + (frames - 1) // frame_skip
 
 
-def _sizes(request: Request, factors: tuple[int, int], multiple: int) -> list[tuple[int, int]]:
-    """Heights and widths of the decoder's frames and of those after each super-resolution."""
-    first, second = factors
-    height, width = (request.require_multiple(key, first * second * multiple) for key in ("height", "width"))
-    return [(height // scale, width // scale) for scale in (first * second, second, 1)]
+def _sizes(
+    request: Request, decoder: Mapping[str, Any], space_time: Mapping[str, Any], spatial: Mapping[str, Any]
+) -> list[tuple[int, int]]:
+    """Heights and widths of the decoder's frames and of those after each super-resolution.
+
+    Each network halves its frames once a level, which must come out even.
+    """
+    last, first = spatial["upsampling"], spatial["upsampling"] * space_time["upsampling"]
+    scales = {first: decoder, last: space_time, 1: spatial}
+    multiple = lcm(*(scale * 2 ** (len(network["channels"]) - 1) for scale, network in scales.items()))
+    height, width = (request.require_multiple(key, multiple) for key in ("height", "width"))
+    return [(height // scale, width // scale) for scale in scales]
