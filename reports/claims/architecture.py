@@ -15,6 +15,8 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seen: str
     """``authors``, ``computed`` or ``recalled``; the last reads as "reported, not verified"."""
     note: str | None = None
+    of: tuple[str, ...] = ()
+    """For a total: the parts that it is over."""
 
 
 def published(workload: str, part: str) -> Published | None:

@@ -56,13 +56,14 @@ def build(runs: Runs) -> pd.DataFrame:
 
 
 def _total(group: str, workload: WorkloadFacts) -> list[dict[str, Any]]:
-    """A row for all parts together, where a total is what was published."""
+    """A row for several parts together, where their total is what was published."""
     claimed = published(workload.name, TOTAL) if workload.scale == "paper" else None
     if claimed is None:
         return []
-    parameters = sum(part.num_parameters for part in workload.parts.values())
-    weights = sum(part.weight_bytes for part in workload.parts.values())
-    row = {"group": group, "part": TOTAL, "num_parameters": parameters, "weight_bytes": weights}
+    parts = [workload.parts[name] for name in claimed.of]
+    parameters = sum(part.num_parameters for part in parts)
+    row = {"group": group, "part": " + ".join(claimed.of), "num_parameters": parameters}
+    row["weight_bytes"] = sum(part.weight_bytes for part in parts)
     return [row | {"class_name": None, "stages": None, "query_lengths": None} | _beside(parameters, claimed)]
 
 

@@ -55,10 +55,10 @@ def test_parts_stages_and_lengths_stand_beside_what_was_published(tmp_path: Path
 
 
 def test_a_difference_is_ours_over_theirs_and_totals_are_summed(tmp_path: Path) -> None:
-    save_run(tmp_path, "parti", "paper", {"text_encoder": 3_000_000_000, "denoiser": 19_000_000_000})
+    save_run(tmp_path, "parti", "paper", {"text_encoder": 3_000_000_000, "denoiser": 19_000_000_000, "decoder": 5})
     table = inventory.build(load(tmp_path)).set_index("part")
-    assert table.loc["all parts", "num_parameters"] == 22_000_000_000
-    assert table.loc["all parts", "difference"] == "+10.0%"
+    assert table.loc["text_encoder + denoiser", "num_parameters"] == 22_000_000_000
+    assert table.loc["text_encoder + denoiser", "difference"] == "+10.0%"
 
 
 def test_only_the_paper_scale_is_held_against_papers(tmp_path: Path) -> None:
