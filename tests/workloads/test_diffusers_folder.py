@@ -27,6 +27,7 @@ from suite.stage import stage, watched_by
 from suite.subject import Subject
 from tests.workloads import tiny_pipelines
 from workloads.pipeline_parts import find_parts
+from workloads.pipeline_stages import PipelineStages
 
 IMAGE = ("request.height=64", "request.width=64", "request.num_inference_steps=2")
 
@@ -235,6 +236,27 @@ def test_attention_that_is_not_understood_is_said_to_be_so(
     complaints = disagreements(attention, workload.temporal_lengths)
     assert len(complaints) == 1
     assert "of a kind that no rule declares" in complaints[0]
+
+
+class Barless:
+    """A pipeline that shows no progress and calls nobody back."""
+
+    def __init__(self) -> None:
+        self.unet = nn.Linear(2, 2)
+
+    def __call__(self) -> None:
+        for _ in range(3):
+            self.unet(torch.ones(1, 2))
+
+
+def test_without_bar_and_callback_a_step_is_a_call_of_the_denoiser() -> None:
+    pipeline = Barless()
+    PipelineStages(pipeline, {"denoiser": {"unet": pipeline.unet}})
+    order = Order()
+    with watched_by([order]), stage("generate"):
+        pipeline()
+    assert order.stages == ["denoise_step"] * 3
+    assert order.num_forwards == 3
 
 
 def test_a_component_that_plays_no_known_part_is_named() -> None:

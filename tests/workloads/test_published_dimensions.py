@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from conftest import ROOT
+
+from suite.subject import Subject
 
 PUBLISHED = {
     "stable_diffusion": {"denoiser": 859_520_964, "text_encoder": 123e6, "decoder": 83.7e6},
@@ -29,6 +32,8 @@ PUBLISHED = {
     "sana": {"denoiser": 1.60e9, "decoder": 312e6},
     "sana_video": {"denoiser": 2.06e9},
 }
+SIXTEEN = [4096] * 2 + [1024] * 2 + [256] * 2 + [64] + [256] * 3 + [1024] * 3 + [4096] * 3
+"""Lengths of self-attention in one forward of Stable Diffusion's U-Net at 512 px, from down over middle to up."""
 DESCRIBED = [
     path
     for path in sorted((ROOT / "conf" / "workload").glob("*.yaml"))
@@ -50,6 +55,17 @@ def test_the_streamlined_settings_are_the_papers(meta_workload: Callable) -> Non
         assert (request.num_frames, request.num_inference_steps) == (frames, 25)
     request = meta_workload("stable_video_diffusion").request
     assert (request.height, request.width) == (576, 1024)
+
+
+@pytest.mark.slow
+def test_stable_diffusion_really_runs_at_its_published_size(experiment: Callable, tmp_path: Path) -> None:
+    """One step at 512 px on this machine: the sixteen lengths of its self-attention, and 77 keys of text beside each."""
+    planned = experiment("workload=stable_diffusion", "scale=paper", "request.num_inference_steps=1")
+    subject = Subject(planned.make_workload(), {"stack": {}}, planned.protocol, tmp_path)
+    calls = subject.profile().attribution.attention.to_pandas().query("stage == 'denoise_step'")
+    spatial, cross = (calls[calls["attention_kind"] == kind] for kind in ("spatial", "cross"))
+    assert list(spatial["query_length"]) == list(spatial["key_length"]) == list(cross["query_length"]) == SIXTEEN
+    assert set(cross["key_length"]) == {77}
 
 
 @pytest.mark.parametrize("path", DESCRIBED, ids=lambda path: path.stem)
