@@ -53,7 +53,9 @@ def profiled(device: str, trace: Path, **options: Any) -> Iterator[Any]:
     profiler.export_chrome_trace(str(trace))
 
 
-def profile_generation(workload: Workload, generate: Callable[[], object], scratch: Path, keep: bool) -> ProfiledGeneration:
+def profile_generation(
+    workload: Workload, generate: Callable[[], object], scratch: Path, keep: bool
+) -> ProfiledGeneration:
     """Profile one generation.
 
     Args:

@@ -74,7 +74,9 @@ class Subject:
         """The run's own arm, generated once under the profiler. Made at the first call, shared by all probes."""
         if self._profile is None:
             with self.configured(STACK):
-                self._profile = profile_generation(self.workload, self._generate_to_the_end, self.scratch, self.save_trace)
+                self._profile = profile_generation(
+                    self.workload, self._generate_to_the_end, self.scratch, self.save_trace
+                )
         return self._profile
 
     def _generate_to_the_end(self) -> None:

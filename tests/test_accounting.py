@@ -40,7 +40,7 @@ class AttentionCounter(TorchFunctionMode):
 
     flops = 0
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_function__(self, function, types, args=(), kwargs=None):
         if function is torch.nn.functional.scaled_dot_product_attention:
             given = [*args, *(kwargs or {}).values()]
             (batch, heads, queries, width), keys = given[0].shape, given[1].shape[2]

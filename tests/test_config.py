@@ -81,7 +81,13 @@ def test_stack_order_is_the_order_typed(experiment: Callable) -> None:
 def test_identity_ignores_where_results_go_and_sees_everything_else(experiment: Callable) -> None:
     plain = experiment()
     assert experiment("output_dir=elsewhere", "rerun=true", "save_output=true").run_id == plain.run_id
-    for change in ("request.seed=1", "protocol.max_trials=51", "weights.seed=1", "scale=small", "device.precision=bfloat16"):
+    for change in (
+        "request.seed=1",
+        "protocol.max_trials=51",
+        "weights.seed=1",
+        "scale=small",
+        "device.precision=bfloat16",
+    ):
         assert experiment(change).run_id != plain.run_id, change
 
 
@@ -108,7 +114,10 @@ def test_a_study_sets_its_values_and_the_command_line_wins(compose: Callable) ->
 WRONG = {
     "a misspelt key": (["protocol.num_trails=3"], ["protocol.num_trails", "min_trials"]),
     "a misspelt workload key": (["workload.foo=3"], ["workload.foo", "scales"]),
-    "an unknown workload": (["workload=stable_difusion"], ["workload=stable_difusion", "did you mean stable_diffusion"]),
+    "an unknown workload": (
+        ["workload=stable_difusion"],
+        ["workload=stable_difusion", "did you mean stable_diffusion"],
+    ),
     "an unknown optimization": (["optimization=[nope]"], ["nope", "flash_attention"]),
     "an unknown group": (["workloads=parti"], ["workloads", "did you mean workload"]),
     "a word for a number": (["request.height=tall"], ["request.height=tall", "Integer"]),
@@ -124,7 +133,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("arguments,mentions", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("arguments", "mentions"), WRONG.values(), ids=WRONG)
 def test_wrong_input_is_one_sentence_and_exit_2(arguments: list[str], mentions: list[str], tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "run.py"), "device=cpu", f"output_dir={tmp_path}/out", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

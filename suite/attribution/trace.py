@@ -157,7 +157,8 @@ def _share(piece: Piece) -> _Share:
     others = events if len(timed) < len(events) else ()
     told = [e for e in others if e.name == "[memory]" and e.ts is not None and e.args is not None]
     spans, allocations = _span_columns(timed, numbers), _allocation_columns(told)
-    return _Share(spans, allocations, *map(list, numbers), devices, len(events) + unreadable, unreadable)
+    names, threads, signatures = list(numbers.names), list(numbers.threads), list(numbers.signatures)
+    return _Share(spans, allocations, names, threads, signatures, devices, len(events) + unreadable, unreadable)
 
 
 def _assembled(shares: Iterable[_Share]) -> Trace | None:

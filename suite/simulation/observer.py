@@ -126,7 +126,7 @@ class Observer(TorchDispatchMode):
                 head_dim,
                 self._core_kernel,
                 _precision(query),
-            )  # fmt: skip
+            )
         )
         return output
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from suite.record import TABLES
 from suite.simulation.tally import Cost, Ints, RowKey, Spell
@@ -30,7 +29,7 @@ def simulation_tables(found: Sequence[tuple[str | None, int | None, Spell]]) -> 
     """Operators grouped by stage, step and row, in order of first appearance; attention calls in time order."""
     steps = [step for _, step, _ in found if step is not None]
     operators = _operators(found)
-    uncounted = operators.filter(pc.is_null(operators.column("flops"))).column("operator")
+    uncounted = operators.filter(operators.column("flops").is_null()).column("operator")
     return Simulation(
         operators=operators,
         attention=_attention(found),

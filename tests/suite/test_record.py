@@ -83,7 +83,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("text,says", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("text", "says"), BROKEN.values(), ids=BROKEN)
 def test_what_is_no_record_is_one_sentence(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(text)
     with pytest.raises(RecordError, match=says) as caught:

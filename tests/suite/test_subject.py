@@ -50,4 +50,6 @@ def test_the_trace_is_kept_where_tensorboard_looks(tmp_path: Path) -> None:
     subject = toy_subject(tmp_path)
     subject.save_trace = True
     subject.profile()
-    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.gz")] == ["trace/profile.pt.trace.json.gz"]
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.gz")] == [
+        "trace/profile.pt.trace.json.gz"
+    ]

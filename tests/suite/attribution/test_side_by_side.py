@@ -74,6 +74,8 @@ def test_a_trace_is_the_same_read_by_one_process_or_two(tmp_path: Path) -> None:
         assert alone.num_events == shared.num_events == 5003
         """
     )
-    done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert read_trace(path).num_events == 5003

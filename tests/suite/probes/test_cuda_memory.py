@@ -63,4 +63,7 @@ def test_each_stage_gets_the_peak_that_was_reached_in_it(allocator: FakeAllocato
     assert peaks["generate"]["device_bytes"] == 670
     timeline = tables["memory"].to_pylist()
     assert max(row["allocated_bytes"] for row in timeline) == 170
-    assert [row["step"] for row in timeline if row["stage"] == "denoise_step" and row["allocated_bytes"] > 100] == [0, 1]
+    assert [row["step"] for row in timeline if row["stage"] == "denoise_step" and row["allocated_bytes"] > 100] == [
+        0,
+        1,
+    ]
