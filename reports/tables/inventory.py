@@ -1,7 +1,7 @@
 """What each workload is made of, beside what its paper says: parameters, steps and sequence lengths."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
