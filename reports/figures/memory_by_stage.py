@@ -84,7 +84,7 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None
         weights = 0.0 if pd.isna(row.weights_bytes) else min(float(row.weights_bytes) / unit.size, peak)
         axes.bar(left, weights, width * 0.9, color=WEIGHTS, linewidth=0)
         axes.bar(left, peak - weights, width * 0.9, bottom=weights, color=colours[str(row.stack)], linewidth=0)
-    axes.set_xticks(range(len(stages)), [readable(stage) for stage in stages])
+    axes.set_xticks(range(len(stages)), [readable(stage).replace(" ", "\n") for stage in stages])
     axes.set_ylabel(f"peak ({unit.symbol})")
     bars_from_zero(axes, along="y")
 
