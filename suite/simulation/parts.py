@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
-
-LARGEST_REAL_BYTES = 64 * 2**20
-"""Outputs above this become one zero seen through strides of 0: nobody writes into a decoded video."""
 
 SealedCall = Callable[[nn.Module, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
 """Called for each outermost module call with the module, the call itself on fake tensors, and its real arguments."""
@@ -92,13 +90,12 @@ def unobserved() -> AbstractContextManager[Any]:
 
 
 def to_real(leaf: Any) -> Any:
-    """Zeros in place of a fake tensor."""
+    """Zeros in place of a fake tensor, of pages that the system hands out only where somebody writes."""
     if not isinstance(leaf, FakeTensor):
         return leaf
     with unobserved():
-        if leaf.numel() * leaf.element_size() > LARGEST_REAL_BYTES:
-            return torch.zeros((), dtype=leaf.dtype).expand(leaf.shape)
-        return torch.zeros(leaf.shape, dtype=leaf.dtype)
+        pages = torch.from_numpy(np.zeros(max(leaf.numel() * leaf.element_size(), 1), np.uint8))
+        return pages[: leaf.numel() * leaf.element_size()].view(leaf.dtype).view(leaf.shape)
 
 
 def fake_parts(parts: Mapping[str, nn.Module]) -> FakeTensorMode:
