@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from suite import record
 from suite.progress import announce
@@ -128,9 +129,7 @@ def test_inputs_become_fake_and_outputs_real_zeros_of_the_same_shape() -> None:
     assert type(output) is torch.Tensor
     assert not output.any()
     assert type(outside) is torch.Tensor
-    assert module[0].weight.untyped_storage().nbytes() >= 0
-    with pytest.raises(Exception, match=r"."):
-        module(torch.randn(3, 4)).sum().item()
+    assert isinstance(module[0].weight.data, FakeTensor), "weights stay fake, and so hold nothing"
 
 
 def spell_of(length: int) -> Spell:
