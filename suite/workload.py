@@ -7,7 +7,7 @@ optimization. Imports torch only for types, so that configurations can be checke
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -146,6 +146,16 @@ class Workload(ABC):
     @abstractmethod
     def save(self, output: Any, folder: Path) -> list[Path]:
         """Write what `generate` returned as image or video files; returns their paths."""
+
+
+CALL_VARIANT = "call_variant"
+"""Attribute of a module whose calls do different work in different steps: a function that names what the next call does."""
+
+
+def call_variant(module: Any) -> Hashable:
+    """What the next call of `module` does beside what its arguments tell; None where every call does the same."""
+    tell = getattr(module, CALL_VARIANT, None)
+    return None if tell is None else tell()
 
 
 def storage_bytes(modules: Iterable[nn.Module]) -> int:

@@ -45,13 +45,14 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
     workload = experiment.make_workload(replace(experiment.placement, device="meta"))
     facts["workload"] = workload_facts(experiment, workload)
     with ExitStack() as handles:
-        applied = []
+        applied, replaying = [], True
         for name, optimization in experiment.stack.items():
             handle = optimization.apply(workload)
             handles.callback(handle.revert)
+            replaying &= handle.replayable
             applied.append(Applied(name=name, exact=optimization.exact, changes=handle.changes))
         facts["arms"] = [Arm(name="stack", optimizations=applied)]
-        found = simulate(workload, say=say)
+        found = simulate(workload, replaying=replaying, say=say)
     facts["profile"] = Profile(
         num_steps=found.num_steps, num_events=None, span_s=None, operators_without_flops=found.operators_without_flops
     )

@@ -16,6 +16,9 @@ class Handle:
 
     changes: str
     """One sentence: what was changed."""
+    replayable: bool = True
+    """False: calls of the same shapes may cost different things and no `suite.workload.CALL_VARIANT` tells them apart, so a
+    simulation may not take one for the other."""
     undo: ExitStack = field(default_factory=ExitStack)
 
     def on_revert(self, action: Callable[[], object]) -> None:

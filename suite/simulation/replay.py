@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from suite.simulation.parts import unobserved
 from suite.simulation.tally import Spell, affine
+from suite.workload import call_variant
 
 Signature = tuple[Any, ...]
 
@@ -49,7 +50,7 @@ class Replay:
         lengths = [cache.get_seq_length() for cache in _caches((args, kwargs))]
         length = lengths[0] if lengths else 0
         # An empty cache is a case of its own: nothing is concatenated, and cross-attention fills its keys.
-        return (id(module), bool(length), *leaves), length
+        return (id(module), call_variant(module), bool(length), *leaves), length
 
     def _extrapolate(self, known: dict[int, tuple[Spell, Any]], length: int) -> tuple[Spell, Any] | None:
         if len(known) < 2:
