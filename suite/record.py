@@ -197,9 +197,11 @@ TABLES: Mapping[str, pa.Schema] = {
         host_s=pa.float64(),
         device_s=pa.float64(),
     ),
-    # Time line of one generation, t_s from its start. What a machine cannot tell is null, never 0.
+    # Time line of one generation, t_s from its start; a simulation has no clock and counts operator calls instead. What a
+    # machine cannot tell is null, never 0; a simulation's reserved bytes are those of a model of the CUDA allocator.
     "memory": _schema(
         t_s=pa.float64(),
+        call=pa.int64(),
         stage=pa.string(),
         step=pa.int32(),
         allocated_bytes=pa.int64(),

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from suite.attribution.scopes import AttentionRule
@@ -18,6 +19,8 @@ from suite.errors import ConfigError
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from suite.slicing.recipe import Recipe
 
 FAMILIES = ("diffusion_pixel", "diffusion_latent", "transformer_masked", "transformer_autoregressive", "language")
 PARTS = ("text_encoder", "denoiser", "super_resolution", "decoder")
@@ -129,6 +132,8 @@ class Workload(ABC):
     """The modules that do the work, by name (`PARTS`)."""
     notes: Sequence[str] = ()
     """What a reader of the numbers must know, one sentence each."""
+    slicing_recipes: Mapping[type, Recipe] = MappingProxyType({})
+    """How modules of this workload's own compute slice by slice, by class; `suite.optimizations` knows those of diffusers."""
 
     @property
     def temporal_lengths(self) -> Sequence[int]:
@@ -160,10 +165,15 @@ def call_variant(module: Any) -> Hashable:
 
 def storage_bytes(modules: Iterable[nn.Module]) -> int:
     """Bytes that parameters and buffers of the modules hold, storage that they share counted once."""
+    return sum(storage_sizes(modules))
+
+
+def storage_sizes(modules: Iterable[nn.Module]) -> list[int]:
+    """Bytes of each storage that parameters and buffers of the modules lie in, in order of first appearance."""
     storages = {
         storage._cdata: storage.nbytes()
         for module in modules
         for tensor in (*module.parameters(), *module.buffers())
         for storage in (tensor.untyped_storage(),)
     }
-    return sum(storages.values())
+    return list(storages.values())

@@ -88,7 +88,7 @@ def _time_line(level: _Level, inside: np.ndarray, begin: int, context: Context) 
     """The level over time, starting with what was there, thinned out so that no stage and no step loses its peak."""
     points = np.flatnonzero(inside)
     stage, step = context.moments.at(level.time_ns[points])
-    kept = points[_thinned(level.allocated[points], stage, step)]
+    kept = points[thinned(level.allocated[points], stage, step)]
     times = np.concatenate(([begin], level.time_ns[kept]))
     stage, step = context.moments.at(times)
     reserved = level.reserved
@@ -103,7 +103,7 @@ def _time_line(level: _Level, inside: np.ndarray, begin: int, context: Context) 
     return table(TABLES["memory"], columns, len(times))
 
 
-def _thinned(values: Ints, stage: Ints, step: Ints) -> Ints:
+def thinned(values: Ints, stage: Ints, step: Ints) -> Ints:
     """Places to keep: of every stretch of equal length within a stage and step the largest and the last value.
 
     The stretches are so many that not much more than `MAX_POINTS` places are left.

@@ -57,4 +57,9 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
         num_steps=found.num_steps, num_events=None, span_s=None, operators_without_flops=found.operators_without_flops
     )
     facts["attention_disagreements"] = disagreements(found.attention, workload.temporal_lengths)
-    return {"operators": found.operators, "attention": found.attention}
+    return {
+        "operators": found.operators,
+        "attention": found.attention,
+        "memory": found.memory,
+        "memory_peaks": found.memory_peaks,
+    }

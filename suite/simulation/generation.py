@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._pytree import tree_leaves, tree_map
 
 from suite.simulation.observer import Observer
-from suite.simulation.parts import fake_parts, sealed_modules
-from suite.simulation.replay import Replay
+from suite.simulation.parts import fake_parts, sealed_modules, to_real
+from suite.simulation.replay import Known, Replay
 from suite.simulation.tables import Simulation, simulation_tables
-from suite.simulation.tally import Spell, Tally
+from suite.simulation.tally import Events, Ints, Segment, Spell, Tally
 from suite.stage import DENOISER_FORWARD, STEP_STAGES, stage, watched_by
-from suite.workload import Workload
+from suite.workload import Workload, storage_sizes
 
 
 @dataclass
@@ -22,7 +24,7 @@ class StageSpells:
     """A watcher that keeps what an observer tallied in each stage and step, in time order."""
 
     observer: Observer
-    found: list[tuple[str | None, int | None, Spell]] = field(default_factory=list)
+    found: list[Segment] = field(default_factory=list)
     _open: list[str] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=dict)
 
@@ -36,18 +38,19 @@ class StageSpells:
         self.cut()
         self._open.pop()
 
-    def cut(self) -> Spell:
-        """What was tallied since the last edge, as a spell of the stage that was open since."""
+    def cut(self) -> tuple[Spell, Events]:
+        """What was tallied since the last edge, counted in the stage that was open since."""
         spell, self.observer.tally = self.observer.tally.freeze(), Tally()
-        self.add(spell)
-        return spell
+        events = self.observer.memory.cut()
+        self.add(spell, events)
+        return spell, events
 
-    def add(self, spell: Spell) -> None:
-        """Count a spell in the stage that is open."""
-        stages = [name for name in self._open if name != DENOISER_FORWARD]
+    def add(self, spell: Spell, events: Events) -> None:
+        """Count something in the stage that is open."""
+        stages = tuple(name for name in self._open if name != DENOISER_FORWARD)
         step = next((self._counts[name] for name in reversed(stages) if name in STEP_STAGES), None)
-        if spell.keys:
-            self.found.append((stages[-1] if stages else None, step, spell))
+        if spell.keys or len(events.ids):
+            self.found.append(Segment(stages, step, spell, events))
 
 
 def simulate(
@@ -62,20 +65,40 @@ def simulate(
     """
     mode = fake_parts(workload.parts)
     workload.placement = replace(workload.placement, device="cpu")
-    observer, replay = Observer(), Replay(mode)
+    observer = Observer()
+    memory = observer.memory
+    replay = Replay(mode, memory)
     stages = StageSpells(observer)
 
     def around(module: nn.Module, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
-        described = replay.describe(module, args, kwargs)
-        known = replay.find(described, args, kwargs) if replaying else None
         stages.cut()  # so that what follows is this call's alone
+        described = replay.describe(module, args, kwargs)
+        known = replay.find(described) if replaying else None
         if known is not None:
-            stages.add(known[0])
-            return known[1]
+            events, blocks = replay.repeat(described, known, args, kwargs)
+            stages.add(known.spell, events)
+            return tree_map(lambda leaf: _repeated(leaf, known, blocks), known.output)
         say(f"simulating {type(module).__name__}")
+        first_block = memory.next_block
         output = run()
-        replay.remember(described, stages.cut(), output)
-        return output
+        spell, events = stages.cut()
+        fakes = [leaf for leaf in tree_leaves(output) if isinstance(leaf, FakeTensor)]
+        replay.remember(described, spell, memory.template(events, first_block, fakes), output)
+        return tree_map(_first, output)
+
+    def _first(leaf: Any) -> Any:
+        real = to_real(leaf)
+        if isinstance(leaf, FakeTensor):
+            memory.hand_over(leaf, real)
+        return real
+
+    def _repeated(leaf: Any, known: Known, blocks: Ints) -> Any:
+        real = to_real(leaf)
+        if isinstance(leaf, FakeTensor):
+            block = known.template.outputs.get(leaf.untyped_storage()._cdata)
+            if block is not None:
+                memory.hand_over(leaf, real, int(blocks[block]))
+        return real
 
     with (
         observer.watching(workload.parts, workload.attention_rules),
@@ -83,5 +106,7 @@ def simulate(
         watched_by([stages]),
         stage("generate"),
     ):
-        workload.generate()
-    return simulation_tables(stages.found)
+        output = workload.generate()
+        stages.cut()
+    del output
+    return simulation_tables(stages.found, storage_sizes(workload.parts.values()))

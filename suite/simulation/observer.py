@@ -20,6 +20,7 @@ from suite.attribution import taxonomy
 from suite.attribution.flops import FORMULAS, flops
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
+from suite.simulation.memory import LiveMemory
 from suite.simulation.tally import AttentionCall, Cost, RowKey, Tally
 
 KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
@@ -31,6 +32,7 @@ class Observer(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.tally = Tally()
+        self.memory = LiveMemory()
         self._scopes: list[tuple[str | None, str | None]] = []
         self._core_depth = 0
         self._core_kernel = "math"
@@ -78,6 +80,8 @@ class Observer(TorchDispatchMode):
             if decomposed is not NotImplemented:
                 return decomposed
         output = func(*args, **kwargs)
+        if not func.is_view:
+            self.memory.note(_tensors((args, kwargs)), _tensors(output))
         self._count(name, args, kwargs, output, moves_nothing=func.is_view)
         return output
 

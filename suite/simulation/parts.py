@@ -19,7 +19,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
 
 SealedCall = Callable[[nn.Module, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
-"""Called for each outermost module call with the module, the call itself on fake tensors, and its real arguments."""
+"""Called for each outermost module call with the module, the call itself on fake tensors, and its real arguments; returns what
+the pipeline gets."""
 
 
 def make_fake(parts: Iterable[nn.Module], mode: FakeTensorMode) -> None:

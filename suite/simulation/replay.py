@@ -7,7 +7,7 @@ length, so two lengths tell all others exactly. Where the rows of two lengths do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,21 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
+from suite.simulation.memory import LiveMemory, Template, affine_template
 from suite.simulation.parts import unobserved
-from suite.simulation.tally import Spell, affine
+from suite.simulation.tally import Events, Ints, Spell, affine
 from suite.workload import call_variant
 
-Signature = tuple[Any, ...]
+Signature = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a call cost, did to memory and returned."""
+
+    spell: Spell
+    template: Template
+    output: Any
 
 
 @dataclass
@@ -28,21 +38,32 @@ class Replay:
     """Remembers what calls cost and returned, by the shapes of their arguments."""
 
     mode: FakeTensorMode
-    _known: dict[Signature, dict[int, tuple[Spell, Any]]] = field(default_factory=dict)
+    memory: LiveMemory
+    _known: dict[Signature, dict[int, Known]] = field(default_factory=dict)
+    _state: dict[Signature, tuple[int, ...]] = field(default_factory=dict)
+    """Blocks that the last call like this one has kept."""
 
-    def find(self, described: tuple[Signature, int], args: Any, kwargs: Any) -> tuple[Spell, Any] | None:
-        """The cost and output of this call, if calls like it tell them; its caches are then as after the call."""
+    def find(self, described: tuple[Signature, int]) -> Known | None:
+        """A call like this one, if calls like it tell what it does."""
         signature, length = described
         known = self._known.get(signature, {})
-        found = known.get(length) or self._extrapolate(known, length)
-        if found is not None:
-            for cache in _caches((args, kwargs)):
-                self._grow(cache)
-        return found
+        return known.get(length) or self._extrapolate(known, length)
 
-    def remember(self, described: tuple[Signature, int], spell: Spell, output: Any) -> None:
+    def remember(self, described: tuple[Signature, int], spell: Spell, template: Template, output: Any) -> None:
+        """Keep what a call did that has just been simulated; `template` is from the same moment."""
         signature, length = described
-        self._known.setdefault(signature, {})[length] = (spell, output)
+        self._known.setdefault(signature, {})[length] = Known(spell, template, output)
+        first = self.memory.next_block - template.num_blocks
+        self._state[signature] = tuple(first + block for block in template.kept)
+
+    def repeat(self, described: tuple[Signature, int], known: Known, args: Any, kwargs: Any) -> tuple[Events, Ints]:
+        """Do to memory and to caches what the call would have done; returns its events and the ids of its blocks."""
+        signature, _ = described
+        state = self.memory.still_held(self._state.get(signature, ()))
+        grown = [self._grow(cache) for cache in _caches((args, kwargs))]
+        events, blocks = self.memory.replay(known.template, state, grown[0] if grown else None)
+        self._state[signature] = tuple(blocks[list(known.template.kept)].tolist())
+        return events, blocks
 
     def describe(self, module: nn.Module, args: Any, kwargs: Any) -> tuple[Signature, int]:
         """What a call is known by. To be asked before the call itself, which lengthens its cache."""
@@ -52,15 +73,17 @@ class Replay:
         # An empty cache is a case of its own: nothing is concatenated, and cross-attention fills its keys.
         return (id(module), call_variant(module), bool(length), *leaves), length
 
-    def _extrapolate(self, known: dict[int, tuple[Spell, Any]], length: int) -> tuple[Spell, Any] | None:
+    def _extrapolate(self, known: dict[int, Known], length: int) -> Known | None:
         if len(known) < 2:
             return None
-        (low, (first, output)), (high, (second, _)) = sorted(known.items())[:2]
-        spell = affine(first, second, (length - low) / (high - low))
-        return None if spell is None else (spell, output)
+        (low, first), (high, second) = sorted(known.items())[:2]
+        position = (length - low) / (high - low)
+        spell = affine(first.spell, second.spell, position)
+        template = affine_template(first.template, second.template, position)
+        return None if spell is None or template is None else Known(spell, template, first.output)
 
-    def _grow(self, cache: Any) -> None:
-        """A cache as the skipped call would have left it: one token longer."""
+    def _grow(self, cache: Any) -> torch.Tensor:
+        """A cache as the skipped call would have left it: one token longer. Returns a tensor that lives as long as it does."""
         longer: dict[Any, torch.Tensor] = {}
         for layer in cache.layers:
             for name in ("keys", "values"):
@@ -70,6 +93,7 @@ class Replay:
                     with unobserved(), self.mode:
                         longer[shape, held.dtype] = torch.empty(shape, dtype=held.dtype)
                 setattr(layer, name, longer[shape, held.dtype])
+        return cache.layers[0].keys
 
 
 def _leaf(leaf: Any) -> Any:

@@ -9,10 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from suite.record import TABLES
-from suite.simulation.tally import Cost, Ints, RowKey, Spell
-
-Place = tuple[str | None, int | None]
-"""Stage and step."""
+from suite.simulation.memory_tables import memory_tables
+from suite.simulation.tally import Cost, Ints, Place, RowKey, Segment
 
 
 @dataclass(frozen=True)
@@ -21,37 +19,48 @@ class Simulation:
 
     operators: pa.Table
     attention: pa.Table
+    memory: pa.Table
+    memory_peaks: pa.Table
     num_steps: int | None
     operators_without_flops: list[str]
 
 
-def simulation_tables(found: Sequence[tuple[str | None, int | None, Spell]]) -> Simulation:
-    """Operators grouped by stage, step and row, in order of first appearance; attention calls in time order."""
-    steps = [step for _, step, _ in found if step is not None]
+def simulation_tables(found: Sequence[Segment], weights: Sequence[int]) -> Simulation:
+    """Operators grouped by stage, step and row, in order of first appearance; attention calls and memory in time order.
+
+    Args:
+        found: what happened, in order.
+        weights: bytes of each storage that the parts hold.
+    """
+    steps = [segment.step for segment in found if segment.step is not None]
+    memory, memory_peaks = memory_tables(found, weights)
     operators = _operators(found)
     uncounted = operators.filter(operators.column("flops").is_null()).column("operator")
     return Simulation(
         operators=operators,
         attention=_attention(found),
+        memory=memory,
+        memory_peaks=memory_peaks,
         num_steps=max(steps) + 1 if steps else None,
         operators_without_flops=sorted(uncounted.unique().to_pylist()),
     )
 
 
-def _operators(found: Sequence[tuple[str | None, int | None, Spell]]) -> pa.Table:
+def _operators(found: Sequence[Segment]) -> pa.Table:
     places: dict[Place, int] = {}
     rows: dict[RowKey, int] = {}
     rows_of: dict[int, Ints] = {}  # replayed spells share their keys: look each set up once
     place_ids, row_ids = [], []
-    for stage, step, spell in found:
+    for segment in found:
+        spell = segment.spell
         if id(spell.keys) not in rows_of:
             rows_of[id(spell.keys)] = np.array([rows.setdefault(key, len(rows)) for key in spell.keys], np.int64)
         row_ids.append(rows_of[id(spell.keys)])
-        place_ids.append(np.full(len(spell.keys), places.setdefault((stage, step), len(places))))
+        place_ids.append(np.full(len(spell.keys), places.setdefault(segment.place, len(places))))
     keys = np.concatenate(place_ids) * len(rows) + np.concatenate(row_ids)
     groups, inverse = np.unique(keys, return_inverse=True)
     sums = np.zeros((len(groups), len(Cost._fields)), np.int64)
-    np.add.at(sums, inverse, np.concatenate([spell.costs for _, _, spell in found]))
+    np.add.at(sums, inverse, np.concatenate([segment.spell.costs for segment in found]))
     return _operator_table(list(places), list(rows), groups, sums)
 
 
@@ -77,9 +86,12 @@ def _spread(values: Sequence[object], index: Ints, kind: pa.DataType) -> pa.Arra
     return pa.array(values, kind).take(pa.array(index))
 
 
-def _attention(found: Sequence[tuple[str | None, int | None, Spell]]) -> pa.Table:
+def _attention(found: Sequence[Segment]) -> pa.Table:
     calls = [
-        {"stage": stage, "step": step, **call._asdict()} for stage, step, spell in found for call in spell.attention
+        {"stage": stage, "step": step, **call._asdict()}
+        for segment in found
+        for stage, step in (segment.place,)
+        for call in segment.spell.attention
     ]
     rows = [{"call": index, **call} for index, call in enumerate(calls)]
     return pa.Table.from_pylist(rows, schema=TABLES["attention"])

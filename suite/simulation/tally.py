@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Place = tuple[str | None, int | None]
+"""Innermost stage, and step."""
 
 
 class RowKey(NamedTuple):
@@ -70,6 +72,27 @@ class Spell:
     keys: tuple[RowKey, ...]
     costs: Ints
     attention: tuple[AttentionCall, ...]
+
+
+class Events(NamedTuple):
+    """Allocations (positive sizes) and frees (negative) of one stretch, in order. ``ids`` tell blocks apart."""
+
+    ids: Ints
+    sizes: Ints
+
+
+class Segment(NamedTuple):
+    """A stretch of time in which the stages that are open stay the same."""
+
+    stages: tuple[str, ...]
+    """Open stages, outermost first."""
+    step: int | None
+    spell: Spell
+    events: Events
+
+    @property
+    def place(self) -> Place:
+        return (self.stages[-1] if self.stages else None, self.step)
 
 
 def affine(first: Spell, second: Spell, position: float) -> Spell | None:

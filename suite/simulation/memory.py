@@ -1,0 +1,175 @@
+"""Live tensor bytes of a simulated generation: which storages exist after every operator, by stage and in call order.
+
+A storage is alive as long as somebody holds it; a weak reference tells, as `torch.multiprocessing.reductions` has it, without
+a finalizer that would lengthen lives. Allocations and frees are kept as events, so that a call that is replayed repeats its
+events and an allocator can be run over all of them (`suite.simulation.caching_allocator`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from suite.simulation.tally import Events, Ints
+
+
+@dataclass(frozen=True)
+class Template:
+    """The events of one call with ids counted from its own first block; what it freed of others has id -1."""
+
+    events: Events
+    num_blocks: int
+    outputs: Mapping[int, int]
+    """Storage of an output (its address) -> block."""
+    kept: tuple[int, ...]
+    """Blocks that outlive the call and are no output: caches that the module keeps."""
+
+
+class _Held(NamedTuple):
+    reference: StorageWeakRef
+    blocks: tuple[int, ...]
+
+
+@dataclass
+class LiveMemory:
+    """Notes allocations and frees while operators run."""
+
+    _held: dict[int, _Held] = field(default_factory=dict)
+    _ids: list[int] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
+    _bytes: dict[int, int] = field(default_factory=dict)
+    _num_blocks: int = 0
+
+    def note(self, inputs: Iterable[torch.Tensor], outputs: Iterable[torch.Tensor], scratch_bytes: int = 0) -> None:
+        """An operator ran: what it returned is new unless it is part of what it was given.
+
+        Args:
+            scratch_bytes: of temporaries inside the operator, gone when it returns.
+        """
+        aliased = {tensor.untyped_storage()._cdata for tensor in inputs}
+        fresh = {
+            storage._cdata: storage
+            for storage in (tensor.untyped_storage() for tensor in outputs)
+            if storage._cdata not in aliased and storage._cdata not in self._held and storage.nbytes()
+        }
+        if not fresh and not scratch_bytes:
+            return
+        self.sweep()
+        if scratch_bytes:
+            self._free(self._allocate(scratch_bytes))
+        for key, storage in fresh.items():
+            self._held[key] = _Held(StorageWeakRef(storage), (self._allocate(storage.nbytes()),))
+
+    def sweep(self) -> None:
+        """Free what nobody holds any more."""
+        expired = [key for key, held in self._held.items() if held.reference.expired()]
+        for key in expired:
+            for block in self._held.pop(key).blocks:
+                self._free(block)
+
+    def cut(self) -> Events:
+        """The events since the last cut."""
+        self.sweep()
+        events = Events(np.array(self._ids, np.int64), np.array(self._sizes, np.int64))
+        self._ids, self._sizes = [], []
+        return events
+
+    @property
+    def next_block(self) -> int:
+        """The id that the next allocation gets."""
+        return self._num_blocks
+
+    def still_held(self, blocks: Sequence[int]) -> list[int]:
+        """Those of `blocks` that have not been freed."""
+        return [block for block in blocks if block in self._bytes]
+
+    def template(self, events: Events, first_block: int, outputs: Sequence[torch.Tensor]) -> Template:
+        """What a call that began at `first_block` and has just ended does each time. To be asked before its outputs go."""
+        own = events.ids >= first_block
+        ids = np.where(own, events.ids - first_block, -1)
+        given = {
+            key: self._held[key].blocks[0] - first_block
+            for key in (tensor.untyped_storage()._cdata for tensor in outputs)
+            if key in self._held and self._held[key].blocks[0] >= first_block
+        }
+        freed = set(ids[(events.sizes < 0) & own].tolist())
+        num_blocks = self._num_blocks - first_block
+        kept = tuple(sorted(set(range(num_blocks)) - freed - set(given.values())))
+        return Template(Events(ids, events.sizes), num_blocks, given, kept)
+
+    def replay(self, template: Template, state: Sequence[int], holder: torch.Tensor | None) -> tuple[Events, Ints]:
+        """Repeat a call's events.
+
+        Args:
+            template: of the call.
+            state: blocks that calls like this one have kept so far. This one frees them, where the template frees foreign
+                blocks if it frees as many, else at its end.
+            holder: lives as long as what this call keeps; without one, that lives as long as the state did.
+
+        Returns:
+            its events, and the ids of the template's blocks.
+        """
+        blocks = self._num_blocks + np.arange(template.num_blocks)
+        self._num_blocks += template.num_blocks
+        foreign = template.events.ids < 0
+        # A block -1 is taken from the end of `blocks`, and replaced or left out below.
+        ids, sizes = np.append(blocks, -1)[template.events.ids], template.events.sizes.copy()
+        references = self._release(state)
+        gone = np.array(state, np.int64), np.array([-self._bytes.pop(block) for block in state], np.int64)
+        if foreign.sum() == len(state):
+            ids[foreign], sizes[foreign] = gone
+        else:
+            ids, sizes = np.append(ids[~foreign], gone[0]), np.append(sizes[~foreign], gone[1])
+        self._bytes.update(zip(ids[sizes > 0].tolist(), sizes[sizes > 0].tolist(), strict=True))
+        for block in ids[(sizes < 0) & (ids >= blocks[:1].sum())].tolist():
+            self._bytes.pop(block, None)
+        references = [StorageWeakRef(holder.untyped_storage())] if holder is not None else references
+        kept = blocks[list(template.kept)].tolist()
+        if references and kept:
+            self._held[references[0].cdata] = _Held(references[0], tuple(kept))
+        elif kept:  # the module dropped what it kept: nothing holds it this time
+            ids = np.append(ids, kept)
+            sizes = np.append(sizes, [-self._bytes.pop(block) for block in kept])
+        return Events(ids, sizes), blocks
+
+    def hand_over(self, fake: torch.Tensor, real: torch.Tensor, block: int | None = None) -> None:
+        """`real` stands from now on for `fake`, or for the `block` of a replayed call that returned one like it."""
+        held = self._held.pop(fake.untyped_storage()._cdata, None) if block is None else None
+        blocks = (block,) if block is not None else held.blocks if held is not None else ()
+        if blocks:
+            storage = real.untyped_storage()
+            self._held[storage._cdata] = _Held(StorageWeakRef(storage), blocks)
+
+    def _release(self, blocks: Sequence[int]) -> list[StorageWeakRef]:
+        """Hold these blocks no longer; returns the references that did."""
+        wanted = set(blocks)
+        keys = [key for key, held in self._held.items() if wanted.intersection(held.blocks)]
+        return [self._held.pop(key).reference for key in keys]
+
+    def _allocate(self, size: int) -> int:
+        block = self._num_blocks
+        self._num_blocks += 1
+        self._ids.append(block)
+        self._sizes.append(size)
+        self._bytes[block] = size
+        return block
+
+    def _free(self, block: int) -> None:
+        self._ids.append(block)
+        self._sizes.append(-self._bytes.pop(block))
+
+
+def affine_template(first: Template, second: Template, position: float) -> Template | None:
+    """The template at `position` on the line through two others (0 the first, 1 the second); None where they do not match."""
+    if (first.num_blocks, first.kept) != (second.num_blocks, second.kept):
+        return None
+    if not np.array_equal(first.events.ids, second.events.ids):
+        return None
+    slope = second.events.sizes - first.events.sizes
+    sizes = np.rint(first.events.sizes + slope * position).astype(np.int64)
+    return replace(first, events=Events(first.events.ids, sizes))
