@@ -40,6 +40,7 @@ NOTHING_OF_OURS = ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "
 # Floors of suite, from the ground up; a file imports from its own floor or below.
 FLOORS = (
     ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py", "suite/clock.py"),
+    ("suite/slicing",),
     ("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py"),
     ("suite/optimizations", "suite/protocol.py"),
     ("suite/subject.py", "suite/profiling.py", "suite/probes", "suite/simulation", "suite/experiment.py"),

@@ -1,0 +1,79 @@
+"""A recipe: how one kind of module computes what it always computes, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from suite.slicing.plan import SlicePlan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The sliced forward of one kind of module.
+
+    A recipe keeps nothing from one call to the next, and computes the module's output to rounding.
+    """
+
+    serves: type[nn.Module]
+    """The very class of the modules; a subclass may compute something else."""
+    run: Callable[..., Any]
+    """``run(module, plan, *args, **kwargs)`` instead of ``module.forward(*args, **kwargs)``."""
+
+
+def by_class(recipes: Iterable[Recipe]) -> Mapping[type, Recipe]:
+    return {recipe.serves: recipe for recipe in recipes}
+
+
+def find_recipes(root: nn.Module, recipes: Mapping[type, Recipe]) -> list[tuple[nn.Module, Recipe]]:
+    """The modules in `root`, itself included, that a recipe serves.
+
+    A stage mark gives its part a subclass of the same name and nothing more (`suite.stage.mark_calls`), so that subclass is
+    looked through.
+    """
+    served = [(module, recipes.get(own_class(module))) for module in root.modules()]
+    return [(module, recipe) for module, recipe in served if recipe is not None]
+
+
+def own_class(module: nn.Module) -> type:
+    """The class that a module was made as."""
+    kind = type(module)
+    base = kind.__base__
+    marked = base is not None and kind.__qualname__ == base.__qualname__ and "forward" not in vars(kind)
+    return base if base is not None and marked else kind
+
+
+def put_on(module: nn.Module, recipe: Recipe, plan: SlicePlan) -> Callable[[], None]:
+    """Let `module` compute by `recipe`; returns what takes it off again.
+
+    With gradients on, the module computes as it always did: slices written into one output have no gradient.
+    """
+    import torch
+
+    stock = module.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if torch.is_grad_enabled():
+            return stock(*args, **kwargs)
+        return recipe.run(module, plan, *args, **kwargs)
+
+    return replace_forward(module, forward)
+
+
+def replace_forward(module: nn.Module, forward: Callable[..., Any]) -> Callable[[], None]:
+    """Give this instance another ``forward``; returns what puts back what was there, an instance's own included."""
+    held = vars(module)
+    before = held.get("forward")
+    held["forward"] = forward
+
+    def undo() -> None:
+        if before is None:
+            held.pop("forward", None)
+        else:
+            held["forward"] = before
+
+    return undo
