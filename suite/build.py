@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from suite.errors import ConfigError
 from suite.experiment import DeviceSettings, Experiment
+from suite.machine import Machine
 from suite.protocol import MeasurementProtocol
 from suite.record import SCHEMA_VERSION
 from suite.workload import PRECISIONS, Placement, Request, Weights, Workload
@@ -47,7 +48,8 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
     request = Request(**_with_defaults(values["request"], chosen["request"]))
     weights = Weights(**values["weights"])
     placement = _placement(values["device"])
-    identity = _identity(values, choices, chosen, request, placement)
+    machine = None if values["machine"] is None else instantiate(values["machine"])
+    identity = _identity(values, choices, chosen, request, placement) | _machine_identity(machine)
     run_id = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     target = values["workload"]["_target_"]
     return Experiment(
@@ -68,6 +70,7 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
         reference=_instantiate_all(values["reference"]),
         probes=_instantiate_all(values["probe"]),
         execution=instantiate(values["execution"]),
+        machine=machine,
         save_output=values["save_output"],
         save_trace=values["save_trace"],
     )
@@ -149,7 +152,7 @@ def _identity(
     placement: Placement,
 ) -> dict[str, Any]:
     """What makes two runs the same: everything that could change a number, resolved, and nothing else."""
-    identity = {key: value for key, value in values.items() if key not in NOT_IDENTITY}
+    identity = {key: value for key, value in values.items() if key not in (*NOT_IDENTITY, "machine")}
     identity["workload"] = {
         "name": choices["workload"],
         "_target_": values["workload"]["_target_"],
@@ -161,6 +164,11 @@ def _identity(
     # A stack is applied in order, but JSON objects have none: the order is part of the identity.
     identity["order"] = {key: list(values[key]) for key in ("optimization", "reference")}
     return identity | {"schema_version": SCHEMA_VERSION}
+
+
+def _machine_identity(machine: Machine | None) -> dict[str, Any]:
+    """Nothing without a machine, so that runs which know none keep their identity."""
+    return {} if machine is None else {"machine": machine.identity()}
 
 
 def _folder_name(workload: str, scale: str, stack: Mapping[str, Any], run_id: str) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from suite import record as records
 from suite.errors import ConfigError
+from suite.machine import Machine
 from suite.optimizations.contract import Optimization
 from suite.protocol import MeasurementProtocol
 from suite.record import Record, RecordError, WorkloadFacts
@@ -82,6 +83,8 @@ class Experiment:
     execution: Execution
     save_output: bool
     save_trace: bool
+    machine: Machine | None = None
+    """Whose speed estimates are made for."""
 
     @property
     def folder(self) -> Path:

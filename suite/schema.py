@@ -112,6 +112,8 @@ class Config:
     """How it is run."""
     device: DeviceConfig = field(default_factory=DeviceConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    machine: Any = None
+    """Whose speed and memory a run is held against: time estimates of a simulation, budgets of a planner. null: none."""
     study: Any = None
     """Name of the study that this run belongs to, if any."""
     output_dir: str = MISSING

@@ -41,7 +41,8 @@ NOTHING_OF_OURS = ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "
 FLOORS = (
     ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py", "suite/clock.py"),
     ("suite/slicing",),
-    ("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py"),
+    ("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py")
+    + ("suite/machine.py", "suite/roofline.py", "suite/calibration.py"),
     ("suite/optimizations", "suite/protocol.py"),
     ("suite/subject.py", "suite/profiling.py", "suite/probes", "suite/simulation", "suite/experiment.py"),
     ("suite/execution",),

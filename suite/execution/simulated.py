@@ -1,7 +1,7 @@
 """Simulated execution: the workload's real code on fake tensors, filling the same record as a measured run.
 
 Nothing is allocated and nothing is computed, so the published dimensions fit a laptop. What a simulation cannot know stays
-null: seconds, and memory that a device reports.
+null: memory that a device reports, and seconds where no machine is named to estimate them for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from suite.environment import capture
@@ -20,6 +21,7 @@ from suite.execution.facts import outcome_of, workload_facts
 from suite.experiment import Experiment, Result
 from suite.probes.attention import disagreements
 from suite.record import Applied, Arm, Outcome, Profile
+from suite.roofline import estimate, with_estimates
 from suite.simulation.generation import simulate
 
 
@@ -58,8 +60,17 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
     )
     facts["attention_disagreements"] = disagreements(found.attention, workload.temporal_lengths)
     return {
-        "operators": found.operators,
+        "operators": _estimated(experiment, found.operators, facts),
         "attention": found.attention,
         "memory": found.memory,
         "memory_peaks": found.memory_peaks,
     }
+
+
+def _estimated(experiment: Experiment, operators: pa.Table, facts: dict[str, Any]) -> pa.Table:
+    """The operators with their time on the run's machine, whose figures become facts of the record."""
+    if experiment.machine is None:
+        return operators
+    facts["environment"]["machine"] = msgspec.to_builtins(experiment.machine)
+    found = estimate(operators, experiment.machine, allow_tf32=experiment.device_settings.allow_tf32)
+    return with_estimates(operators, found)

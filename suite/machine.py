@@ -1,0 +1,144 @@
+"""Machines: what a device can do at best, what it draws and what an hour of it costs, each figure with its source.
+
+The files of ``conf/machine`` are machines; adding one is adding a YAML file. A figure that nobody states is None, never a
+guess. Needs neither torch nor Hydra: reports price a run on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from suite.errors import ConfigError
+
+NUMBER_FORMATS = ("float32", "tf32", "bfloat16", "float16", "float8", "int8")
+RECALLED = "recalled"
+"""What a source begins with when nobody has looked the figure up."""
+FIGURES = (
+    "peak_flops_per_s",
+    "bandwidth_bytes_per_s",
+    "capacity_bytes",
+    "launch_overhead_s",
+    "price_per_hour_usd",
+    "power_w",
+)
+"""Fields that need a source where they are known."""
+IDENTITY = ("name", "calibration", *FIGURES[:4])
+"""Fields that change what a run says; price and power are read by reports alone."""
+
+
+class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
+    """What operators of one class reach of a machine's peak and bandwidth, and what a call costs besides.
+
+    Memory efficiency may pass 1: what fits a cache is read faster than memory can.
+    """
+
+    compute: float = 1.0
+    memory: float = 1.0
+    latency_s: float = 0.0
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Efficiencies that were fitted to measured runs on a machine, and how far off they are on runs they did not see."""
+
+    machine: str
+    """Name of the machine that was measured."""
+    efficiencies: dict[str, Efficiency]
+    """By operator class."""
+    runs: list[str]
+    """Names of the runs that were fitted to."""
+    relative_error: float | None = None
+    """Median, over runs left out one at a time, of how far their estimated operator time is from the measured one."""
+    largest_relative_error: float | None = None
+    """The worst of them."""
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A device, as its vendor states it or as a benchmark measured it."""
+
+    name: str
+    reported_as: tuple[str, ...] = ()
+    """Names that drivers give this device, by which a measured run is known to have run on it."""
+    peak_flops_per_s: dict[str, float | None] = {}
+    """Dense peak by number format (`NUMBER_FORMATS`), matrix units included where there are any; a multiply-add is two."""
+    bandwidth_bytes_per_s: float | None = None
+    """Of the device's memory."""
+    capacity_bytes: int | None = None
+    """Of the device's memory. A vendor's GB is taken as 10^9 bytes: what a driver leaves to tensors is close to it."""
+    launch_overhead_s: float | None = None
+    """Least time from one operator to the next, however small they are."""
+    price_per_hour_usd: float | None = None
+    power_w: float | None = None
+    """Board power that the vendor states: the most that is drawn for long."""
+    sources: dict[str, str] = {}
+    """Where each of `FIGURES` was read; begins with `RECALLED` where it was not looked up."""
+    calibration: Calibration | None = None
+    """None: estimates are the roofline itself."""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.peak_flops_per_s) - set(NUMBER_FORMATS)
+        if unknown:
+            raise ValueError(f"peak_flops_per_s names {sorted(unknown)}; number formats are {', '.join(NUMBER_FORMATS)}")
+        numbers = [*self.peak_flops_per_s.values(), *(getattr(self, name) for name in FIGURES[1:])]
+        if any(number is not None and number <= 0 for number in numbers):
+            raise ValueError("a figure is above 0, or null where it is not known")
+
+    def ridge(self, number_format: str) -> float | None:
+        """FLOP per byte above which arithmetic, not memory, is the limit."""
+        peak = self.peak_flops_per_s.get(number_format)
+        return peak / self.bandwidth_bytes_per_s if peak and self.bandwidth_bytes_per_s else None
+
+    def is_recalled(self, figure: str) -> bool:
+        """Whether a figure was written from memory, so that it is to be called reported, not verified."""
+        return self.sources.get(figure, "").startswith(RECALLED)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes estimates on two machines the same."""
+        return {name: value for name, value in msgspec.to_builtins(self).items() if name in IDENTITY}
+
+
+def machine(*, calibration: str | None = None, **figures: Any) -> Machine:
+    """A machine from a YAML node; `calibration` is a file that ``python -m suite.simulation calibrate`` wrote.
+
+    Raises:
+        ConfigError: a figure of a wrong type, an unknown key, or a calibration that is none of this machine.
+    """
+    try:
+        found = msgspec.convert(figures, Machine)
+    except ValueError as error:
+        raise ConfigError(f"machine={figures.get('name')}: {error}") from None
+    return calibrated(found, calibration)
+
+
+def calibrated(found: Machine, path: str | None) -> Machine:
+    """A machine with the calibration in a file; the machine as it is for None.
+
+    Raises:
+        ConfigError: the file cannot be read, or was made on another machine.
+    """
+    if path is None:
+        return found
+    try:
+        calibration = msgspec.json.decode(Path(path).read_bytes(), type=Calibration)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"machine.calibration={path}: not a calibration ({error})") from None
+    if calibration.machine != found.name:
+        raise ConfigError(f"machine.calibration={path}: made on {calibration.machine}, and not on {found.name}")
+    return msgspec.structs.replace(found, calibration=calibration)
+
+
+def machines() -> Mapping[str, Machine]:
+    """Every machine of ``conf/machine`` with figures of its own, by the word that chooses it."""
+    import yaml
+
+    found = {}
+    for path in sorted(files("conf").joinpath("machine").iterdir(), key=lambda path: path.name):
+        if path.name.endswith(".yaml"):
+            node = yaml.safe_load(path.read_text())
+            if node.pop("_target_") == f"{__name__}.{machine.__name__}":
+                found[path.name.removesuffix(".yaml")] = machine(**node)
+    return found
