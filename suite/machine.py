@@ -52,7 +52,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[str]
     """Names of the runs that were fitted to."""
     relative_error: float | None = None
-    """Median, over runs left out one at a time, of how far their estimated operator time is from the measured one."""
+    """Median, over runs left out one at a time, of how far their estimated time is from their measured latency."""
     largest_relative_error: float | None = None
     """The worst of them."""
 
@@ -82,7 +82,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         unknown = set(self.peak_flops_per_s) - set(NUMBER_FORMATS)
         if unknown:
-            raise ValueError(f"peak_flops_per_s names {sorted(unknown)}; number formats are {', '.join(NUMBER_FORMATS)}")
+            raise ValueError(
+                f"peak_flops_per_s names {sorted(unknown)}; number formats are {', '.join(NUMBER_FORMATS)}"
+            )
         numbers = [*self.peak_flops_per_s.values(), *(getattr(self, name) for name in FIGURES[1:])]
         if any(number is not None and number <= 0 for number in numbers):
             raise ValueError("a figure is above 0, or null where it is not known")

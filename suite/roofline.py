@@ -52,7 +52,8 @@ def estimate(rows: pa.Table, machine: Machine, *, allow_tf32: bool = False) -> E
     known = machine.calibration.efficiencies if machine.calibration else {}
     chosen = [known.get(name or "", Efficiency()) for name in class_names]
     compute, memory, latency = (
-        np.array([getattr(efficiency, field) for efficiency in chosen])[classes] for field in Efficiency.__struct_fields__
+        np.array([getattr(efficiency, field) for efficiency in chosen])[classes]
+        for field in Efficiency.__struct_fields__
     )
     bandwidth = machine.bandwidth_bytes_per_s or np.nan
     arithmetic = flops / (peaks(rows, machine, allow_tf32=allow_tf32) * compute)
