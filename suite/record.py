@@ -219,6 +219,13 @@ TABLES: Mapping[str, pa.Schema] = {
         device_bytes=pa.int64(),
         resident_bytes=pa.int64(),
     ),
+    # Cosine similarity of what a module gave in two steps of one generation; symmetric, every pair of steps is a row.
+    "similarity": _schema(
+        module=pa.string(),
+        step_i=pa.int32(),
+        step_j=pa.int32(),
+        similarity=pa.float64(),
+    ),
 }
 """The tables of a record and their columns. Bytes and seconds, never scaled units."""
 

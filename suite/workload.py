@@ -140,6 +140,11 @@ class Workload(ABC):
         """How many positions temporal attention may see: the frames, unless frames are compressed or made in stages."""
         return () if self.request.num_frames is None else (self.request.num_frames,)
 
+    @property
+    def num_steps(self) -> int | None:
+        """How many steps the denoising or decoding loop has, once it runs; a scheduler may make more than were asked for."""
+        return self.request.num_inference_steps
+
     @abstractmethod
     def generate(self) -> Any:
         """Generate once, from the request's seed: the same call gives the same output.
@@ -155,6 +160,11 @@ class Workload(ABC):
 
 CALL_VARIANT = "call_variant"
 """Attribute of a module whose calls do different work in different steps: a function that names what the next call does."""
+
+
+LAYERS_IN_ORDER = "layers_in_order"
+"""Attribute of a denoiser that is a U-Net of no library's kind: a function that returns its layers in the order in which they
+are called. The first reads the noisy input and is the last layer's skip; each takes and gives features."""
 
 
 def call_variant(module: Any) -> Hashable:

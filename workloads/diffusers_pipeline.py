@@ -73,6 +73,12 @@ class DiffusersWorkload(Workload):
             return ()
         return sorted({frames, (frames - 1) // temporal_compression(self.pipeline) + 1})
 
+    @property
+    def num_steps(self) -> int | None:
+        """The scheduler's timesteps, which may be more than the request's steps."""
+        timesteps = getattr(getattr(self.pipeline, "scheduler", None), "timesteps", None)
+        return self.request.num_inference_steps if timesteps is None else len(timesteps)
+
     def arguments(self) -> dict[str, Any]:
         """What the pipeline is called with."""
         of_this_call = {

@@ -82,6 +82,11 @@ class Imagen(Workload):
         self.attention_rules = attention_rules(self.parts, self.media)
         PipelineStages(self.base, {"denoiser": {"unet": self.base.unet}}, encoding_methods=())
 
+    @property
+    def num_steps(self) -> int:
+        """Of the base; the upscalers' loops are within ``super_resolve``."""
+        return len(self.base.scheduler.timesteps)
+
     @torch.inference_mode()
     def generate(self) -> Tensor:
         """Images ``[B, 3, H, W]`` in [0, 1]."""

@@ -79,9 +79,9 @@ class MakeAVideo(Workload):
         self.scheduler = scheduler
         self.frame_skip = interpolation["frame_skip"]
         self.frames_at_once = spatial_super_resolution["frames_at_once"]
-        self.num_steps = {
+        request.require_multiple("num_inference_steps", 1)
+        self.further_steps = {
             "prior": prior["num_steps"],
-            "decoder": request.require_multiple("num_inference_steps", 1),
             "interpolation": interpolation["num_steps"],
             "space_time": space_time_super_resolution["num_steps"],
             "spatial": spatial_super_resolution["num_steps"],
@@ -213,7 +213,8 @@ class MakeAVideo(Workload):
     ) -> Tensor:
         """Denoise `x` by DDIM, in as many steps as `name` has; `predict` takes and gives twice the batch under guidance."""
         scheduler = DDIMScheduler(**config)
-        scheduler.set_timesteps(self.num_steps[name], device=self.placement.device)
+        num_steps = self.num_steps if name == "decoder" else self.further_steps[name]
+        scheduler.set_timesteps(num_steps, device=self.placement.device)
         guided = guided and self.request.guided
         for timestep in scheduler.timesteps:
             with around():

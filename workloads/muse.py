@@ -106,7 +106,7 @@ class Muse(Workload):
         sides = [request.require_multiple(key, pixels * upsampling) // pixels for key in ("height", "width")]
         self.grid = (sides[0], sides[1])
         self.base_grid = (sides[0] // upsampling, sides[1] // upsampling)
-        self.base_schedule = cosine_schedule(prod(self.base_grid), request.require_multiple("num_inference_steps", 1))
+        _ = self.base_schedule  # refuses more steps than there are tokens
         self.super_resolution_schedule = cosine_schedule(prod(self.grid), super_resolution["num_steps"])
         with seeded_construction(placement, weights.seed):
             self.parts = self._build(text_encoder, base, super_resolution, vqgan)
@@ -145,6 +145,11 @@ class Muse(Workload):
         for part in parts.values():
             redraw_zero_weights(part.eval())
         return parts
+
+    @property
+    def base_schedule(self) -> list[int]:
+        """How many of the base's tokens become known in each step."""
+        return cosine_schedule(prod(self.base_grid), self.request.require_multiple("num_inference_steps", 1))
 
     @torch.inference_mode()
     def generate(self) -> Tensor:

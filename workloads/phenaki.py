@@ -71,7 +71,7 @@ class Phenaki(Workload):
         self.max_text_tokens = max_text_tokens
         self.temperature = temperature
         self.grid = _grid(request, c_vivit["frames_per_token"], c_vivit["patch_size"])
-        self.schedule = cosine_schedule(prod(self.grid), request.require_multiple("num_inference_steps", 1))
+        _ = self.schedule  # refuses more steps than there are tokens
         with seeded_construction(placement, weights.seed):
             self.parts: Mapping[str, nn.Module] = {
                 "text_encoder": T5EncoderModel(T5Config(**text_encoder)),
@@ -88,6 +88,11 @@ class Phenaki(Workload):
             self.tokenizer = byte_tokenizer(max_text_tokens)
             self.notes = (NOTE,)
         mark_calls(self.parts["denoiser"], DENOISER_FORWARD)
+
+    @property
+    def schedule(self) -> list[int]:
+        """How many tokens become known in each step."""
+        return cosine_schedule(prod(self.grid), self.request.require_multiple("num_inference_steps", 1))
 
     @property
     def temporal_lengths(self) -> Sequence[int]:

@@ -117,6 +117,14 @@ class SpaceTimeUNet(nn.Module):
             return Layer(block, None)
         return Layer(block, PseudoAttention3d(out_channels, self.head_width, self.crosses, self.temporal))
 
+    def layers_in_order(self) -> list[nn.Module]:
+        """Layers as `forward` calls them; see `suite.workload.LAYERS_IN_ORDER`."""
+        order: list[nn.Module] = [self.conv_in]
+        for levels, between in ((self.down, self.downsample), ([self.middle], []), (self.up, self.upsample)):
+            for level, layers in enumerate(levels):
+                order += [*layers, *between[level : level + 1]]
+        return order
+
     def forward(
         self,
         x_BFGHW: Tensor,

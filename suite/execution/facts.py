@@ -10,6 +10,9 @@ from suite.experiment import Experiment
 from suite.record import Outcome, Part, WorkloadFacts
 from suite.workload import NotApplicableError, UnsupportedError, Workload, storage_bytes
 
+VALUE_ERRORS = ("DataDependentOutputException", "DynamicOutputShapeException")
+"""What torch raises where code asks a fake tensor for values."""
+
 
 def outcome_of(error: BaseException) -> Outcome:
     """What an exception means for the run that met it."""
@@ -18,6 +21,10 @@ def outcome_of(error: BaseException) -> Outcome:
         return Outcome(status="not_applicable", reason=reason)
     if isinstance(error, UnsupportedError):
         return Outcome(status="unsupported", reason=reason)
+    if type(error).__name__ in VALUE_ERRORS:
+        return Outcome(
+            status="unsupported", reason="a decision needs a tensor's values, which a simulation does not have"
+        )
     out_of_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
     if isinstance(error, MemoryError) or out_of_memory:
         return Outcome(status="oom", reason=reason or "the host ran out of memory")

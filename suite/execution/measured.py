@@ -145,7 +145,8 @@ def _warm_up(subject: Subject, arm: str, findings: _Findings) -> None:
 
 
 def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scratch: Path) -> Record:
-    quiet = [s.value for s in findings.samples if s.stage == "generate" and s.arm == STACK and not s.warmup]
+    totals = [s for s in findings.samples if s.metric == "latency_s" and s.stage == "generate" and s.arm == STACK]
+    quiet = [s.value for s in totals if not s.warmup]
     quiet_s = median(quiet) if quiet else None
     return experiment.blank_record(
         workload=findings.workload or experiment.workload_facts(),
