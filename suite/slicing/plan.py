@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from suite.errors import ConfigError
 
@@ -11,8 +11,10 @@ from suite.errors import ConfigError
 class SlicePlan:
     """How many slices each kind of work is cut into. One slice means: not at all."""
 
+    batch_slices: int = 1
+    """Of a whole denoiser, along the batch: guidance's two halves, or several images or videos at once."""
     frame_slices: int = 1
-    """Of spatial work, along the batch or frame axis."""
+    """Of spatial work, along frames (of all videos of the batch) or images."""
     pixel_slices: int = 1
     """Of temporal work, along the pixels."""
     token_slices: int = 1
@@ -20,11 +22,14 @@ class SlicePlan:
     smallest_slice: int = 1
     """Elements that a slice of a feature is never cut below: small features are left whole, where slicing frees nothing."""
 
+    recompute: bool = False
+    """Whether a pass computes again, slice by slice, what an earlier pass computed, instead of keeping it whole."""
+
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for key in ("batch_slices", "frame_slices", "pixel_slices", "token_slices", "smallest_slice"):
+            value = getattr(self, key)
             if value < 1:
-                raise ConfigError(f"{field.name}={value}: a whole number of at least 1 is needed")
+                raise ConfigError(f"{key}={value}: a whole number of at least 1 is needed")
 
     def affordable(self, count: int, elements: int) -> int:
         """At most `count` slices of a feature of so many elements, each no smaller than `smallest_slice`."""

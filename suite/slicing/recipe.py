@@ -30,21 +30,26 @@ def by_class(recipes: Iterable[Recipe]) -> Mapping[type, Recipe]:
 
 
 def find_recipes(root: nn.Module, recipes: Mapping[type, Recipe]) -> list[tuple[nn.Module, Recipe]]:
-    """The modules in `root`, itself included, that a recipe serves.
-
-    A stage mark gives its part a subclass of the same name and nothing more (`suite.stage.mark_calls`), so that subclass is
-    looked through.
-    """
+    """The modules in `root`, itself included, that a recipe serves."""
     served = [(module, recipes.get(own_class(module))) for module in root.modules()]
     return [(module, recipe) for module, recipe in served if recipe is not None]
 
 
-def own_class(module: nn.Module) -> type:
-    """The class that a module was made as."""
+def own_class(module: nn.Module) -> type[nn.Module]:
+    """The class that a module was made as.
+
+    Who watches or answers calls gives an instance a subclass of the same name and nothing more (`suite.stage.mark_calls`); such
+    subclasses are looked through.
+    """
     kind = type(module)
-    base = kind.__base__
-    marked = base is not None and kind.__qualname__ == base.__qualname__ and "forward" not in vars(kind)
-    return base if base is not None and marked else kind
+    while kind.__base__ is not None and kind.__qualname__ == kind.__base__.__qualname__ and "forward" not in vars(kind):
+        kind = kind.__base__
+    return kind
+
+
+def stock(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """What `module` computes by its class alone; what its submodules do stays as it is."""
+    return own_class(module).forward(module, *args, **kwargs)
 
 
 def put_on(module: nn.Module, recipe: Recipe, plan: SlicePlan) -> Callable[[], None]:
@@ -54,11 +59,11 @@ def put_on(module: nn.Module, recipe: Recipe, plan: SlicePlan) -> Callable[[], N
     """
     import torch
 
-    stock = module.forward
+    before = module.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         if torch.is_grad_enabled():
-            return stock(*args, **kwargs)
+            return before(*args, **kwargs)
         return recipe.run(module, plan, *args, **kwargs)
 
     return replace_forward(module, forward)

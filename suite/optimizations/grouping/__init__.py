@@ -1,0 +1,1 @@
+"""Recipes of operator grouping, one file a family of diffusers' modules."""

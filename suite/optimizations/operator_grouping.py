@@ -1,0 +1,78 @@
+"""Operator Grouping (Zhan et al. 2024, arXiv 2411.01171, section 4.2), exactly.
+
+Operators that follow each other and work along the same axis are run slice by slice as one group, so that what lies between
+them is never there whole: spatial ones by frames, temporal ones by pixels, a whole denoiser by elements of the batch, such as
+guidance's two halves. Group norms over all pixels take their statistics beforehand (the published code slices them too, and is
+not exact there). Which module has which groups: `suite.optimizations.grouping`, and the workload's own `slicing_recipes`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from suite.optimizations.contract import Handle
+from suite.slicing.plan import SlicePlan
+from suite.slicing.recipe import Recipe, by_class, find_recipes, own_class, put_on
+from suite.workload import NotApplicableError, Workload
+
+
+@dataclass(frozen=True)
+class OperatorGrouping:
+    """Put the sliced forward on every module that a recipe serves.
+
+    Args:
+        batch_slices, frame_slices, pixel_slices, token_slices, smallest_slice: see `SlicePlan`.
+        recompute_first_temporal_convolution: compute it again in the last pass of a spatio-temporal residual block instead of
+            keeping its output whole; less memory, more work.
+    """
+
+    batch_slices: int
+    frame_slices: int
+    pixel_slices: int
+    token_slices: int
+    smallest_slice: int
+    recompute_first_temporal_convolution: bool
+    exact: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.plan()
+
+    def plan(self) -> SlicePlan:
+        """
+        Raises:
+            ConfigError: a count below 1.
+        """
+        return SlicePlan(
+            batch_slices=self.batch_slices,
+            frame_slices=self.frame_slices,
+            pixel_slices=self.pixel_slices,
+            token_slices=self.token_slices,
+            smallest_slice=self.smallest_slice,
+            recompute=self.recompute_first_temporal_convolution,
+        )
+
+    def apply(self, workload: Workload) -> Handle:
+        recipes = {**all_recipes(), **workload.slicing_recipes}
+        served = [found for part in workload.parts.values() for found in find_recipes(part, recipes)]
+        if not served:
+            kinds = ", ".join(sorted({type(part).__name__ for part in workload.parts.values()}))
+            raise NotApplicableError(f"no module of {kinds} has groups of operators that are known here")
+        handle = Handle(_said(Counter(own_class(module).__name__ for module, _ in served)))
+        for module, recipe in served:
+            handle.on_revert(put_on(module, recipe, self.plan()))
+        return handle
+
+
+def all_recipes() -> Mapping[type, Recipe]:
+    """Of diffusers' modules."""
+    from suite.optimizations.grouping import image_unet, motion_unet, spatial, spatiotemporal_unet, vae
+
+    families = (image_unet, motion_unet, spatial, spatiotemporal_unet, vae)
+    return by_class(recipe for family in families for recipe in family.RECIPES)
+
+
+def _said(modules: Mapping[str, int]) -> str:
+    return "computed slice by slice: " + ", ".join(f"{count} {name}" for name, count in sorted(modules.items()))
