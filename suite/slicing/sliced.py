@@ -6,7 +6,7 @@ A list of outputs that is concatenated at the end would hold every output twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from suite.slicing.plan import cuts
@@ -40,6 +40,7 @@ def sliced(
     count: int,
     *,
     out: Tensor | None = None,
+    marked: bool = True,
 ) -> Tensor:
     """``function(*inputs)``, computed on views i:j of all inputs along `axis`.
 
@@ -51,13 +52,14 @@ def sliced(
         count: how many slices, see `suite.slicing.plan.cuts`. One slice calls `function` on the inputs themselves.
         out: where to write; an input may be given if `function` keeps its shape, since a slice of it is read before it is
             written and never again. Otherwise a tensor like the first slice's output is made.
+        marked: whether `inside_slice` is true meanwhile; false for slices so large that others will cut them further.
     """
     length = next(tensor.shape[axis] for tensor in inputs if tensor is not None)
     if min(count, length) <= 1 and out is None:
         return function(*inputs)
     for start, stop in cuts(length, count):
         views = [None if tensor is None else tensor.narrow(axis, start, stop - start) for tensor in inputs]
-        with computing_slice():
+        with computing_slice() if marked else nullcontext():
             result = function(*views)
         if out is None:
             out = empty_of_length(result, axis, length)

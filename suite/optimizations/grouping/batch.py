@@ -56,7 +56,7 @@ def by_batch(function: Callable[..., Tensor], batch_size: int, count: int, argum
         found = [leaf if view is None else view.flatten(0, 1) for leaf, view in zip(leaves, views, strict=True)]
         return function(**tree_unflatten(found, structure))
 
-    return sliced(run, rows, 0, count)
+    return sliced(run, rows, 0, count, marked=False)
 
 
 def _rows_of_batch(leaf: Any, batch_size: int) -> Tensor | None:

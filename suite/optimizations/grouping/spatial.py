@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from suite.slicing.plan import SlicePlan
 from suite.slicing.recipe import Recipe, stock
-from suite.slicing.sliced import inside_slice, sliced
+from suite.slicing.sliced import sliced
 
 Features = Tensor | tuple[Tensor, ...]
 """``[B*F, C, H, W]``, or several of them that are to be concatenated along channels, which is done slice by slice."""
@@ -67,8 +67,6 @@ def resnet_and_attention(
 
 def run_resampler(module: nn.Module, plan: SlicePlan, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """An up- or downsampler by frames; other arguments, such as the size of the output, hold for all of them."""
-    if inside_slice():
-        return stock(module, hidden_states, *args, **kwargs)
     return by_frames(plan, lambda x: stock(module, x, *args, **kwargs), hidden_states)
 
 
