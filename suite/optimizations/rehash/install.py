@@ -43,6 +43,13 @@ def require_reusable(workload: Workload) -> None:
         )
 
 
+def require_unet(workload: Workload) -> None:
+    """Raise `NotApplicableError` for a denoiser without the skips that a U-Net has."""
+    for module in denoisers(workload):
+        if not is_unet(module) and not hasattr(module, LAYERS_IN_ORDER):
+            raise NotApplicableError(f"the denoiser ({type(module).__name__}) is no U-Net")
+
+
 def _cut(module: Any, reuse: str, denoiser: ReusingDenoiser, undo: ExitStack) -> str:
     if is_unet(module):
         return cut_unet(module, reuse, denoiser, undo)
