@@ -4,7 +4,7 @@ Frames are kept between calls: treat them as read-only.
 """
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from functools import lru_cache
@@ -30,8 +30,19 @@ SEGMENTS = tuple(CLASS_COLOURS)
 KINDS = tuple(KIND_COLOURS)
 
 
+ESTIMATED = CLOCKS["estimated_s"]
+"""How the name of a clock begins that nobody read; the machine follows, where the run named one."""
+
+
 @lru_cache(maxsize=4)
 def timed_totals(runs: Runs) -> pd.DataFrame:
+    """The rows of `all_totals` that have a clock."""
+    totals = all_totals(runs)
+    return totals[totals["clock"].notna()]
+
+
+@lru_cache(maxsize=4)
+def all_totals(runs: Runs) -> pd.DataFrame:
     """Operator totals with ``seconds`` of the run's best clock, ``clock`` (its name), ``segment`` and ``kind``."""
     totals = runs.operator_totals.copy()
     has = {column: totals.groupby("run_id", observed=True)[column].sum() > 0 for column in CLOCKS}
@@ -42,12 +53,14 @@ def timed_totals(runs: Runs) -> pd.DataFrame:
         usable = owner.map(has[column]).fillna(False).astype(bool)
         seconds[usable] = totals.loc[usable, column].fillna(0.0)
         clock[usable] = CLOCKS[column]
+    machine = owner.map(runs.runs.set_index("run_id")["machine"])
+    clock = clock.mask((clock == ESTIMATED) & machine.notna(), f"{ESTIMATED} on " + machine.astype(str))
     totals["seconds"], totals["clock"] = seconds, clock
-    totals["segment"] = _segment(totals)
+    totals["segment"] = segments(totals)
     kind = totals["attention_kind"].astype(object)
     known = kind.where(kind.isin(KINDS), "unknown")
     totals["kind"] = known.where(totals["segment"].str.startswith("attention"), None)
-    return totals[totals["clock"].notna()]
+    return totals
 
 
 @lru_cache(maxsize=4)
@@ -80,7 +93,19 @@ def by_kind(runs: Runs) -> pd.DataFrame:
     return _ranked(frame, "kind", KINDS)
 
 
-def _segment(totals: pd.DataFrame) -> pd.Series:
+def clock_words(frame: pd.DataFrame) -> str:
+    """Which clocks a frame's seconds are of, for a caption."""
+    clocks = frame["clock"].unique()
+    return " and ".join(clock if clock.startswith(ESTIMATED) else f"{clock} of the profiled pass" for clock in clocks)
+
+
+def axis_words(frame: pd.DataFrame) -> str:
+    """The same in few words, for an axis."""
+    clocks = {ESTIMATED if clock.startswith(ESTIMATED) else clock for clock in frame["clock"].unique()}
+    return clocks.pop() if len(clocks) == 1 else "time"
+
+
+def segments(totals: pd.DataFrame) -> pd.Series:
     """Stacked-bar segment of each row: what belongs to an attention module counts as attention, its projections
     apart.
     """

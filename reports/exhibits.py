@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECTIONS = {
     "time": "Where does the time go?",
     "memory": "Where does the memory go?",
+    "cost": "What would it take elsewhere?",
     "optimizations": "What did each optimization buy?",
     "setup": "What ran, and on what?",
     "outcomes": "How did it end?",

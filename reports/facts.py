@@ -19,14 +19,14 @@ RUN_COLUMNS = ("run_id", "group", "workload", "family", "scale", "execution", "s
 
 OUT_OF_THE_BOX = "out_of_the_box"
 
-_SHAPES_A_GROUP = ("scale", "execution", "device_name", "weights", "precision")
+_SHAPES_A_GROUP = ("scale", "execution", "device_name", "weights", "precision", "machine")
 
 
 def run_facts(records: Sequence[Record], folders: Sequence[Path]) -> pd.DataFrame:
     """A row for each record, in order.
 
     ``group`` names the runs that differ in nothing but their optimizations: the same workload, scale, request,
-    weights and device. ``stack`` is unique within a group: where two runs have the same stack, the run id tells them
+    weights, device and machine. ``stack`` is unique within a group: where two runs have the same stack, the run id tells them
     apart.
     """
     rows = [_row(record, folder) for record, folder in zip(records, folders, strict=True)]
@@ -45,6 +45,12 @@ def device_name(environment: Mapping[str, Any]) -> str | None:
     """The chip that a run ran on."""
     chip = environment.get("gpu") if environment.get("device") == "cuda" else environment.get("cpu")
     return chip.get("name") if isinstance(chip, Mapping) else environment.get("device")
+
+
+def machine_name(record: Record) -> str | None:
+    """The machine that a run's times were estimated for; None where none were."""
+    machine = record.environment.get("machine")
+    return machine.get("name") if isinstance(machine, Mapping) else None
 
 
 def reference_label(record: Record) -> str | None:
@@ -69,6 +75,7 @@ def _row(record: Record, folder: Path) -> dict[str, Any]:
         "weights": record.workload.weights,
         "device_name": device_name(record.environment),
         "precision": device.get("precision") if isinstance(device, Mapping) else None,
+        "machine": machine_name(record),
         "name": record.name,
         "created": record.created,
         "study": record.config.get("study"),

@@ -71,6 +71,11 @@ def count(header: str, name: str) -> Column:
     return Column(header, name, lambda row, _: NONE if _missing(row[name]) else f"{row[name]:,.0f}")
 
 
+def number(header: str, name: str) -> Column:
+    """A number whose unit stands in the header."""
+    return Column(header, name, lambda row, _: NONE if _missing(row[name]) else rounded(row[name]))
+
+
 def run_id(header: str, name: str) -> Column:
     """The first letters of a run's id, as they stand in its folder's name; CSV has it whole."""
     return Column(header, name, lambda row, _: NONE if _missing(row[name]) else str(row[name])[:8], is_number=False)

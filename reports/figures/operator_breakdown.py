@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.breakdown import by_segment
+from reports.breakdown import axis_words, by_segment, clock_words
 from reports.palette import CLASS_COLOURS
 from reports.panels import shown, stacked_rows, swatches, what_is_left_out, worth_naming
 from reports.style import legend_on_top, new_figure, readable
@@ -30,9 +30,8 @@ def data(runs: Runs) -> pd.DataFrame:
 
 def caption(runs: Runs) -> str:
     frame = data(runs)
-    clocks = " and ".join(dict.fromkeys(frame["clock"]))
     return (
-        f"Time of one generation by operator class ({clocks} of the profiled pass). Attention is drawn as its core (QK\u1d40, "
+        f"Time of one generation by operator class ({clock_words(frame)}). Attention is drawn as its core (QK\u1d40, "
         "softmax, AV) and its projections (q, k, v, out), so that both readings of its share can be taken. Percentages are "
         "shares of the bar." + what_is_left_out(frame)
     )
@@ -60,6 +59,6 @@ def draw(runs: Runs) -> Figure | None:
         axes.set_title(readable(group))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-    panels[-1].set_xlabel(f"{frame['clock'].iloc[0]} of one generation (s)")
+    panels[-1].set_xlabel(f"{axis_words(frame)} of one generation (s)")
     legend_on_top(figure, swatches(CLASS_COLOURS, worth_naming(frame, "segment", "seconds")))
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from reports.breakdown import SEGMENTS, timed_totals
+from reports.breakdown import ESTIMATED, SEGMENTS, all_totals
 from reports.comparison import identities
 from reports.table import listing, quantity, share, text
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SECTION, ORDER = "time", 30
 TITLE = "FLOPs"
 CAPTION = (
-    "Floating-point operations of a generation by class (a multiply-add is two), and the rate over the class's own time. "
-    "A dash is a class without any FLOP formula, not zero; operators of a run that have no formula are named beside its "
+    "Floating-point operations of a generation by class (a multiply-add is two), and the rate over the class's own measured "
+    "time. A dash is a class without any FLOP formula, not zero; operators of a run that have no formula are named beside its "
     "total, which is then a lower bound."
 )
 COLUMNS = (
@@ -36,9 +36,11 @@ TOTAL = "all classes"
 
 def build(runs: Runs) -> pd.DataFrame:
     """A row for each run and class, and one for the run's total."""
-    totals = timed_totals(runs)
+    totals = all_totals(runs)
     if totals["flops"].isna().all():
         return pd.DataFrame()
+    measured = totals["clock"].notna() & ~totals["clock"].astype(str).str.startswith(ESTIMATED)
+    totals = totals.assign(seconds=totals["seconds"].where(measured))
     grouped = totals.groupby(["run_id", "segment"], observed=True)
     table = grouped.agg(seconds=("seconds", "sum")).assign(flops=grouped["flops"].sum(min_count=1)).reset_index()
     whole = table.groupby("run_id", observed=True).agg(seconds=("seconds", "sum"), flops=("flops", "sum")).reset_index()

@@ -1,4 +1,4 @@
-"""``python -m suite.simulation benchmark``: measure this machine. ``... calibrate RUNS... --machine NAME``: fit estimates to runs.
+"""``python -m suite.simulation benchmark`` measures this machine; ``... calibrate RUNS... --machine NAME`` fits estimates.
 
 Exit codes: 0 done; 2 bad input.
 """

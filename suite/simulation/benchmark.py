@@ -51,9 +51,7 @@ def measured(device: str = "auto") -> Machine:
     device = _resolved(device)
     found, path = benchmark(device), cache_path(device)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
-    partial.replace(path)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     return found
 
 

@@ -27,6 +27,7 @@ from tests.reports.synthetic import make_run
 
 NAMES = {"attention_kinds", "memory_by_stage", "memory_timeline", "operator_breakdown", "operator_breakdown_relative",
          "sequence_length", "speedup"}  # fmt: skip
+"""Figures of measured runs."""
 
 
 MODULES = {
@@ -35,6 +36,7 @@ MODULES = {
     "reports.figures.memory_timeline",
     "reports.figures.operator_breakdown",
     "reports.figures.operator_breakdown_relative",
+    "reports.figures.roofline",
     "reports.figures.sequence_length",
     "reports.figures.speedup",
 }

@@ -1,0 +1,130 @@
+"""Times that nobody measured: every simulated run on every known machine, by stage and operator class.
+
+Frames are kept between calls: treat them as read-only.
+"""
+
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from reports.breakdown import segments
+from reports.comparison import identities
+from reports.reading import read_table
+from reports.units import percent
+from suite.machine import Machine, machines
+from suite.roofline import BOUNDS, COLUMNS, estimate, work
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from reports.runs import Runs
+    from suite.record import Record
+
+DEFAULT_MACHINE = "a100_80gb"
+"""What stands for a run that names no machine."""
+
+SUMS = ["seconds", "flops", "bytes", *(f"{bound}_s" for bound in BOUNDS)]
+_KEYS = ["stage", "segment"]
+
+
+@cache
+def known_machines() -> Mapping[str, Machine]:
+    return machines()
+
+
+def own_machine(record: Record) -> Machine | None:
+    """The machine that a run named, with the figures and the calibration that it had then."""
+    facts = record.environment.get("machine")
+    return None if facts is None else msgspec.convert(facts, Machine)
+
+
+def chosen_machine(record: Record) -> Machine:
+    """The machine that a run named, or else the default one."""
+    return own_machine(record) or known_machines()[DEFAULT_MACHINE]
+
+
+@lru_cache(maxsize=4)
+def estimates(runs: Runs) -> pd.DataFrame:
+    """Rows of (run, machine, stage, segment): ``seconds`` in all, and by what limits them (``compute_s``, ``memory_s``,
+    ``launch_s``), ``flops`` and ``bytes``. Unknown seconds are NaN. Measured runs tell no bytes and have none.
+
+    Every run is on every known machine; its own replaces the known one of that name.
+    """
+    frames = []
+    for record, folder in zip(runs.records, runs.folders, strict=True):
+        if record.execution != "simulate":
+            continue
+        rows = read_table(folder, "operators", list(dict.fromkeys(["stage", "attention_part", *COLUMNS])))
+        if rows.num_rows:
+            frames.append(_sums(rows, record))
+    if not frames:
+        return pd.DataFrame()
+    return identities(runs).merge(pd.concat(frames, ignore_index=True), on="run_id", sort=False)
+
+
+def added(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Sums of a frame's numbers by a column, in order of appearance; one unknown addend leaves a sum unknown."""
+    return frame.groupby(key, sort=False)[SUMS].agg(lambda column: column.sum(skipna=False))
+
+
+def error_words(machine: Machine) -> str:
+    """How far off an estimate is on this machine, as far as anybody knows."""
+    calibration = machine.calibration
+    if calibration is None:
+        return "unknown (roofline: a lower bound)"
+    if calibration.relative_error is None:
+        return "unknown (calibrated on one run)"
+    return (
+        f"\N{PLUS-MINUS SIGN}{percent(calibration.relative_error)} (at worst "
+        f"{percent(calibration.largest_relative_error)}) on {len(calibration.runs)} measured runs"
+    )
+
+
+def bound_words(row: Mapping[str, Any]) -> str | None:
+    """What most of the time of a row of sums is limited by, with its share."""
+    parts = {bound: row[f"{bound}_s"] for bound in BOUNDS}
+    whole = sum(parts.values())
+    if not whole > 0:
+        return None
+    largest = max(parts, key=lambda name: parts[name])
+    return f"{largest} ({percent(parts[largest] / whole)})"
+
+
+def _machines(record: Record) -> list[Machine]:
+    own = own_machine(record)
+    known = {machine.name: machine for machine in known_machines().values()}
+    return list((known | ({} if own is None else {own.name: own})).values())
+
+
+def _sums(rows: pa.Table, record: Record) -> pd.DataFrame:
+    """The rows of one run on every machine, summed by stage and segment."""
+    device = record.config.get("device")
+    allow_tf32 = isinstance(device, Mapping) and bool(device.get("allow_tf32"))
+    places = rows.select(["stage", "operator_class", "attention_part"]).to_pandas()
+    places["segment"] = segments(places)
+    group, first = _groups(places[_KEYS])
+    flops, moved, _ = work(rows)
+    frames = []
+    for machine in _machines(record):
+        found = estimate(rows, machine, allow_tf32=allow_tf32)
+        columns = {"seconds": found.seconds, "flops": flops, "bytes": moved}
+        for index, bound in enumerate(BOUNDS):
+            columns[f"{bound}_s"] = np.where((found.bound == index) | np.isnan(found.seconds), found.seconds, 0.0)
+        sums = {name: np.bincount(group, weights=column) for name, column in columns.items()}
+        frames.append(first.assign(run_id=record.run_id, machine=machine.name, **sums))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _groups(keys: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """The number of every row's group, and each group's keys in that order."""
+    group = keys.groupby(_KEYS, sort=False, observed=True, dropna=False).ngroup().to_numpy()
+    _, first = np.unique(group, return_index=True)
+    return group, keys.iloc[first].astype(object).reset_index(drop=True)
