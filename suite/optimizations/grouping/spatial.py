@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers.models.resnet import Downsample2D, Upsample2D
+from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from suite.slicing.plan import SlicePlan
@@ -70,4 +71,23 @@ def run_resampler(module: nn.Module, plan: SlicePlan, hidden_states: Tensor, *ar
     return by_frames(plan, lambda x: stock(module, x, *args, **kwargs), hidden_states)
 
 
-RECIPES = (Recipe(Downsample2D, run_resampler), Recipe(Upsample2D, run_resampler))
+def run_residual_block(module: Any, plan: SlicePlan, input_tensor: Tensor, temb: Tensor | None) -> Tensor:
+    """ResnetBlock2D with activations in place, since nobody needs what a norm gave after them."""
+    resamples = module.upsample is not None or module.downsample is not None
+    unprojected = temb is not None and module.time_emb_proj is None
+    usual = module.time_embedding_norm == "default" and isinstance(module.nonlinearity, nn.SiLU)
+    if resamples or unprojected or not usual:
+        return stock(module, input_tensor, temb)
+    x = module.conv1(functional.silu(module.norm1(input_tensor), inplace=True))
+    if temb is not None:
+        x += module.time_emb_proj(temb if module.skip_time_act else module.nonlinearity(temb))[:, :, None, None]
+    x = module.conv2(functional.silu(module.norm2(x), inplace=True))
+    x += input_tensor if module.conv_shortcut is None else module.conv_shortcut(input_tensor)
+    return x if module.output_scale_factor == 1 else x.div_(module.output_scale_factor)
+
+
+RECIPES = (
+    Recipe(ResnetBlock2D, run_residual_block),
+    Recipe(Downsample2D, run_resampler),
+    Recipe(Upsample2D, run_resampler),
+)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from suite.optimizations.grouping.batch import batch_recipe
 from suite.optimizations.grouping.spatial import Features, by_frames, resnet_and_attention
 from suite.optimizations.grouping.temporal_resnet import run_temporal_resnet
-from suite.slicing.plan import SlicePlan
+from suite.slicing.plan import SlicePlan, cuts
 from suite.slicing.recipe import Recipe
 from suite.slicing.sliced import sliced
 
@@ -43,7 +43,14 @@ def run_resnet(
         hidden_states: ``[B*F, C, H, W]``, or features and skip that are concatenated slice by slice.
     """
     x = resnet_and_attention(plan, hidden_states, module.spatial_res_block, None, temb, None)
-    return run_temporal_resnet(module, plan, x, temb, image_only_indicator)
+    num_frames = image_only_indicator.shape[-1]
+    for index, video in enumerate(x.split(num_frames)):
+        rows = [
+            video[start:stop] for start, stop in cuts(num_frames, plan.affordable(plan.frame_slices, video.numel()))
+        ]
+        of_video = None if temb is None else temb[index * num_frames :][:num_frames]
+        run_temporal_resnet(module, plan, rows, of_video, image_only_indicator[index : index + 1])
+    return x
 
 
 def run_up_block(

@@ -6,14 +6,14 @@ is a scale and a shift per channel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from suite.slicing.moments import Moments, in_full_precision, moments_of_rows
-from suite.slicing.plan import SlicePlan, cuts
-from suite.slicing.sliced import computing_slice, sliced
+from suite.slicing.moments import in_full_precision, moments_of_rows
+from suite.slicing.plan import SlicePlan
+from suite.slicing.sliced import sliced
 
 
 def statistics_over_frames(plan: SlicePlan, norm: nn.GroupNorm, x: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
@@ -42,47 +42,18 @@ def by_pixels(
     inputs: Sequence[Tensor],
     num_frames: int,
     out: Tensor,
-    count: int | None = None,
 ) -> Tensor:
     """``group`` on a few pixels of all inputs at a time, ``[B, F, C, n]`` each, written to the same pixels of `out`.
 
     Args:
         inputs: ``[B*F, C, H, W]``, of one shape.
         out: like them; one of them if nobody else reads it.
-        count: of slices; None takes the plan's.
     """
-    slices = plan.affordable(count or plan.pixel_slices, inputs[0].numel())
-    sliced(group, [pixels_last(x, num_frames) for x in inputs], 3, slices, out=pixels_last(out, num_frames))
+    count = plan.affordable(plan.pixel_slices, inputs[0].numel())
+    sliced(group, [pixels_last(x, num_frames) for x in inputs], 3, count, out=pixels_last(out, num_frames))
     return out
-
-
-def pixel_blocks(plan: SlicePlan, x: Tensor, num_frames: int, count: int) -> Iterator[Tensor]:
-    """The blocks that `by_pixels` would hand to its group."""
-    pixels = pixels_last(x, num_frames)
-    for start, stop in cuts(pixels.shape[3], plan.affordable(count, x.numel())):
-        with computing_slice():
-            yield pixels[..., start:stop]
 
 
 def pixels_last(x: Tensor, num_frames: int) -> Tensor:
     """``[B*F, C, H, W]`` seen as ``[B, F, C, H*W]``."""
     return x.view(-1, num_frames, x.shape[1], x.shape[2] * x.shape[3])
-
-
-class SeenMoments:
-    """Gathers a group norm's statistics from whatever passes by, ``[B, C, ...]``."""
-
-    def __init__(self, norm: nn.GroupNorm) -> None:
-        self._norm = norm
-        self._moments: Moments | None = None
-
-    def add(self, x: Tensor) -> Tensor:
-        """Take notice of `x`, and hand it on."""
-        here = Moments.of(x, self._norm.num_groups)
-        self._moments = here if self._moments is None else self._moments.joined(here)
-        return x
-
-    def affine(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift, ``[B, C]`` each, of everything that passed by."""
-        assert self._moments is not None
-        return self._moments.affine(self._norm)

@@ -10,11 +10,10 @@ from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import Tempor
 from diffusers.models.autoencoders.vae import Decoder
 from torch import Tensor
 
-from suite.optimizations.grouping.temporal import by_pixels
-from suite.optimizations.grouping.temporal_resnet import block_of, run_temporal_resnet, volume_of
+from suite.optimizations.grouping.temporal_resnet import run_temporal_resnet
 from suite.slicing.plan import SlicePlan
 from suite.slicing.recipe import Recipe, stock
-from suite.slicing.sliced import sliced
+from suite.slicing.sliced import computing_slice, sliced
 
 FINENESS = 4
 """A decoder's features have up to 64 times a U-Net's pixels, so temporal work is cut this much finer."""
@@ -24,7 +23,7 @@ def run_decoder(module: Any, plan: SlicePlan, sample: Tensor, latent_embeds: Ten
     """One image after another through the whole decoder."""
     if latent_embeds is not None:
         return stock(module, sample, latent_embeds)
-    return sliced(lambda x: stock(module, x), [sample], 0, _one_at_a_time(plan, sample))
+    return sliced(lambda x: stock(module, x), [sample], 0, len(sample) if plan.frame_slices > 1 else 1)
 
 
 class Run(NamedTuple):
@@ -32,34 +31,45 @@ class Run(NamedTuple):
 
     operators: Sequence[Callable[[Tensor], Tensor]]
     resnet: Any
-    keeps_shape: bool
 
 
 def run_temporal_decoder(
     module: Any, plan: SlicePlan, sample: Tensor, image_only_indicator: Tensor, num_frames: int = 1
 ) -> Tensor:
-    """One frame after another through each run, then the temporal half of its residual block by pixels, in place."""
-    x = sample
-    for operators, resnet, keeps_shape in _runs(module):
-        x = sliced(chained(operators), [x], 0, _one_at_a_time(plan, x), out=x if keeps_shape else None)
+    """One video after another; of each one frame after another through each run, and the temporal halves by pixels."""
+    output: Tensor | None = None
+    for index, video in enumerate(sample.split(num_frames)):
+        frames = _decoded_frames(module, plan, video, image_only_indicator[index : index + 1])
+        if output is None:
+            output = frames[0].new_empty((len(sample), *frames[0].shape[1:]))
+        of_video = output[index * num_frames :][:num_frames]
+        volume = torch.cat(frames).transpose(0, 1)[None]
+        of_video.copy_(module.time_conv_out(volume)[0].transpose(0, 1))
+    assert output is not None
+    return output
+
+
+def _decoded_frames(module: Any, plan: SlicePlan, video: Tensor, image_only_indicator: Tensor) -> list[Tensor]:
+    """The frames of one video before the last convolution through time.
+
+    They are a list and never one tensor: a frame that has been upsampled is freed before the next one is.
+    """
+    frames = list(video.split(1)) if plan.frame_slices > 1 else [video]
+    for operators, resnet in _runs(module):
+        for index, frame in enumerate(frames):
+            with computing_slice():
+                frames[index] = chained(operators, frame)
+            del frame
         if resnet is not None:
-            x = run_temporal_resnet(resnet, plan, x, None, image_only_indicator, FINENESS)
-
-    def through_time(block: Tensor) -> Tensor:
-        return block_of(module.time_conv_out(volume_of(block)))
-
-    return by_pixels(plan, through_time, (x,), num_frames, torch.empty_like(x))
+            run_temporal_resnet(resnet, plan, frames, None, image_only_indicator, FINENESS)
+    return frames
 
 
-def chained(operators: Sequence[Callable[[Tensor], Tensor]]) -> Callable[[Tensor], Tensor]:
-    """One after another, none of the tensors between them kept alive."""
-
-    def run(x: Tensor) -> Tensor:
-        for operator in operators:
-            x = operator(x)
-        return x
-
-    return run
+def chained(operators: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
+    """One operator after another, none of the tensors between them kept alive."""
+    for operator in operators:
+        x = operator(x)
+    return x
 
 
 def _runs(module: Any) -> Iterator[Run]:
@@ -67,23 +77,18 @@ def _runs(module: Any) -> Iterator[Run]:
     yield _run([module.conv_in], first)
     for attention, resnet in zip(module.mid_block.attentions, others, strict=False):
         yield _run([attention], resnet)
-    before: list[Any] = [lambda x: x.to(next(module.up_blocks.parameters()).dtype)]
+    dtype = next(module.up_blocks.parameters()).dtype
+    before: list[Any] = [lambda x: x.to(dtype)]
     for block in module.up_blocks:
         for resnet in block.resnets:
             yield _run(before, resnet)
             before = []
         before = [*(block.upsamplers or ())]
-    yield Run([*before, module.conv_norm_out, module.conv_act, module.conv_out], None, False)
+    yield Run([*before, module.conv_norm_out, module.conv_act, module.conv_out], None)
 
 
 def _run(before: Sequence[Any], resnet: Any) -> Run:
-    spatial = resnet.spatial_res_block
-    keeps_shape = not before and spatial.in_channels == spatial.out_channels
-    return Run([*before, lambda x: spatial(x, None)], resnet, keeps_shape)
-
-
-def _one_at_a_time(plan: SlicePlan, rows: Tensor) -> int:
-    return rows.shape[0] if plan.frame_slices > 1 else 1
+    return Run([*before, lambda x: resnet.spatial_res_block(x, None)], resnet)
 
 
 RECIPES = (Recipe(Decoder, run_decoder), Recipe(TemporalDecoder, run_temporal_decoder))
