@@ -63,9 +63,10 @@ def _time(runs: Runs) -> Iterator[str]:
         names = [f"{readable(str(name))} {percent(share)}" for name, share in shares.head(2).items()]
         names = [f"{name} ({percent(wide)} with its projections)" if "attention" in name else name for name in names]
         run_id, clock = rows["run_id"].iloc[0], rows["clock"].iloc[0]
-        text = f"{readable(str(group))} with {readable(rows['stack'].iloc[0])}{_how_long(runs, run_id)}"
+        how_long = _how_long(runs, run_id)
+        text = f"{readable(str(group))} with {readable(rows['stack'].iloc[0])}{how_long}{';' if how_long else ':'}"
         names += [f"outside any operator class {percent(outside)}"] if outside >= 0.1 else []
-        text += f"; of its {clock} {', '.join(names)}" + _largest_kind(kinds, run_id)
+        text += f" of its {clock} {', '.join(names)}" + _largest_kind(kinds, run_id)
         sentences.append((float(shares.max()), text + "."))
     yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
 

@@ -29,7 +29,7 @@ _MAX_LINES = 5  # of one panel; more cannot be told apart
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """Time line of the runs that are drawn: the baseline and the first stacks of each group."""
+    """Time line of the runs that are drawn: the baseline and the first stacks of each group. A simulation has no times."""
     chosen = _chosen(runs)
     if chosen.empty:
         return pd.DataFrame()
@@ -38,7 +38,7 @@ def data(runs: Runs) -> pd.DataFrame:
         return pd.DataFrame()
     best = best_counter(rows)
     line = rows[["run_id", "t_s", "stage", "step"]].assign(bytes=best["bytes"], counter=best["counter"])
-    line = line[line["bytes"].notna()].astype({"run_id": object, "stage": object})
+    line = line[line["bytes"].notna() & line["t_s"].notna()].astype({"run_id": object, "stage": object})
     return chosen.merge(line, on="run_id", sort=False)
 
 

@@ -1,4 +1,4 @@
-"""FLOPs and breakdown of runs that nobody timed (reports.tables.flops, reports.breakdown, reports.figures.operator_breakdown)."""
+"""Runs that nobody timed: reports.tables.flops, reports.breakdown, reports.figures.operator_breakdown."""
 
 from __future__ import annotations
 
