@@ -103,16 +103,32 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return {name: value for name, value in msgspec.to_builtins(self).items() if name in IDENTITY}
 
 
-def machine(*, calibration: str | None = None, **figures: Any) -> Machine:
-    """A machine from a YAML node; `calibration` is a file that ``python -m suite.simulation calibrate`` wrote.
+def machine(
+    *,
+    name: Any,
+    reported_as: Any,
+    peak_flops_per_s: Any,
+    bandwidth_bytes_per_s: Any,
+    capacity_bytes: Any,
+    launch_overhead_s: Any,
+    price_per_hour_usd: Any,
+    power_w: Any,
+    sources: Any,
+    calibration: str | None,
+) -> Machine:
+    """A machine from a YAML node, which writes null for what it does not know.
+
+    `calibration` is a file that ``python -m suite.simulation calibrate`` wrote; the rest are fields of `Machine`.
 
     Raises:
-        ConfigError: a figure of a wrong type, an unknown key, or a calibration that is none of this machine.
+        ConfigError: a figure of a wrong type or size, or a calibration that is none of this machine.
     """
+    given = locals()
+    figures = {field: given[field] for field in Machine.__struct_fields__ if field != "calibration"}
     try:
         found = msgspec.convert(figures, Machine)
     except ValueError as error:
-        raise ConfigError(f"machine={figures.get('name')}: {error}") from None
+        raise ConfigError(f"machine={name}: {error}") from None
     return calibrated(found, calibration)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -51,19 +52,26 @@ def test_ridges_are_those_of_the_datasheets() -> None:
     assert not known["a100_80gb"].is_recalled("bandwidth_bytes_per_s")
 
 
+def node(**figures: Any) -> dict[str, Any]:
+    """What a YAML file of a machine that nobody knows would hold, with the given figures in it."""
+    empty = dict.fromkeys((*FIGURES, "calibration"))
+    return empty | {"name": "x", "reported_as": [], "peak_flops_per_s": {}, "sources": {}} | figures
+
+
 @pytest.mark.parametrize(
     "figures",
     [
-        {"name": "x", "bandwidth_bytes_per_s": "fast"},
-        {"name": "x", "bandwidth": 1.0},
-        {"name": "x", "bandwidth_bytes_per_s": 0.0},
-        {"name": "x", "peak_flops_per_s": {"float12": 1.0}},
-        {"name": "x", "peak_flops_per_s": {"float32": -1.0}},
+        {"bandwidth_bytes_per_s": "fast"},
+        {"bandwidth_bytes_per_s": 0.0},
+        {"capacity_bytes": 0.5},
+        {"peak_flops_per_s": {"float12": 1.0}},
+        {"peak_flops_per_s": {"float32": -1.0}},
     ],
 )
 def test_a_wrong_figure_is_said(figures: dict) -> None:
+    assert machine(**node()).bandwidth_bytes_per_s is None
     with pytest.raises(ConfigError, match="machine=x"):
-        machine(**figures)
+        machine(**node(**figures))
 
 
 def test_a_calibration_belongs_to_its_machine(tmp_path: Path) -> None:
@@ -72,9 +80,9 @@ def test_a_calibration_belongs_to_its_machine(tmp_path: Path) -> None:
     path.write_bytes(msgspec.json.encode(fitted))
     assert calibrated(Machine(name="toy"), str(path)).calibration == fitted
     with pytest.raises(ConfigError, match="made on toy, and not on other"):
-        machine(name="other", calibration=str(path))
+        machine(**node(name="other", calibration=str(path)))
     with pytest.raises(ConfigError, match="not a calibration"):
-        machine(name="toy", calibration=str(tmp_path / "none.json"))
+        machine(**node(calibration=str(tmp_path / "none.json")))
 
 
 def test_only_a_run_with_a_machine_has_it_in_its_identity(experiment: Callable) -> None:
