@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 Call = Callable[..., Any]
 Around = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
@@ -47,7 +47,11 @@ def same_shape(output: Any) -> Any:
 def joined(outputs: list[Any]) -> Tensor:
     """Features ``[B, ...]`` that a module gave in one call, or in several over slices of the batch.
 
-    Modules of diffusers give a tensor, or a tuple or output object that begins with one.
+    Where it gives several tensors, such as features of an image and of its text, the largest is meant.
     """
-    tensors = [output if isinstance(output, Tensor) else output[0] for output in outputs]
+    tensors = [max(_tensors(output), key=Tensor.numel) for output in outputs]
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]

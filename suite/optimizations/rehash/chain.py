@@ -73,7 +73,7 @@ def cut_unet_layers(unet: Any, reuse: str, denoiser: ReusingDenoiser, undo: Exit
         )
     entry, *layers = getattr(unet, LAYERS_IN_ORDER)()
     chain = _Chain(denoiser, empty_batch)
-    undo.callback(answer_calls(entry, partial(chain.around_entry, reuse)))
+    undo.callback(answer_calls(entry, partial(chain.around_entry, entry, reuse)))
     for layer in layers:
         undo.callback(answer_calls(layer, partial(chain.around, layer, "input" if reuse == "last_layer" else reuse)))
     return "the input of the last layer" if reuse == "last_layer" else "the output of the last layer"
@@ -91,22 +91,25 @@ class _Chain:
         self._denoiser = denoiser
         self._placeholder = placeholder
 
-    def around_entry(self, reuse: str, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def around_entry(
+        self, entry: nn.Module, reuse: str, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Of the layer that reads the noisy input: its output is the last layer's skip."""
         if reuse == "last_layer":
             return call(*args, **kwargs)
+        kept = self._denoiser.pass_through(entry)
         if not self._denoiser.reusing:
             output = call(*args, **kwargs)
-            self._denoiser.kept[ENTRY] = self._placeholder(output)
+            kept[ENTRY] = self._placeholder(output)
             return output
-        return self._denoiser.kept[ENTRY]
+        return kept[ENTRY]
 
     def around(self, layer: nn.Module, reuse: str, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kept = self._denoiser.pass_through(layer)
         if not self._denoiser.reusing:
             output = call(*args, **kwargs)
-            self._keep(layer, reuse, output)
+            self._keep(kept, layer, reuse, output)
             return output
-        kept = self._denoiser.kept
         order = kept[ORDER]
         if layer is order[-1]:
             kept[LAST] = kept[LAST] if reuse == "rehash" else call(*args, **kwargs)
@@ -118,9 +121,8 @@ class _Chain:
             return kept[FIRST_NOW]
         return kept[id(layer)]
 
-    def _keep(self, layer: nn.Module, reuse: str, output: Any) -> None:
+    def _keep(self, kept: dict[Hashable, Any], layer: nn.Module, reuse: str, output: Any) -> None:
         """Keep what the last layer gave, and what it got where it will run again; of others their shapes."""
-        kept = self._denoiser.kept
         kept.setdefault(ORDER, []).append(layer)
         kept[id(layer)] = self._placeholder(output)
         if reuse == "change":

@@ -29,7 +29,8 @@ class _Slot:
     shapes: Hashable = None
     """Of its last full call; None before there was one."""
     input: Tensor | None = None
-    kept: dict[Hashable, Any] = field(default_factory=dict)
+    passes: list[dict[Hashable, Any]] = field(default_factory=list)
+    """What it kept, by pass: a denoiser that is run slice by slice passes through its layers several times in one call."""
 
 
 class ReusingDenoiser:
@@ -87,27 +88,45 @@ class ReusingDenoiser:
 
     @property
     def kept(self) -> dict[Hashable, Any]:
-        """What the last full call kept, for this call to reuse; a full call keeps anew."""
-        if not self.reusing and not self._keeping:
-            # Not before the full call really runs: a simulation may know it already, and what was kept stays of use.
-            self._keeping, self._slot.kept = True, {}
-        return self._slot.kept
+        """What this pass of the last full call kept, for this call to reuse; a full call keeps anew."""
+        reusing = self.reusing  # to be asked first: it finds the slot
+        passes = self._slot.passes
+        if not reusing:
+            if not self._keeping:
+                # Not before the full call really runs: a simulation may know it already, and what was kept stays of use.
+                self._keeping = True
+                passes.clear()
+            passes += [{}] * (self._pass >= len(passes))
+        return passes[self._pass]
+
+    def pass_through(self, module: nn.Module) -> dict[Hashable, Any]:
+        """As `kept`, told that `module` is called, which happens once in every pass: a second time begins another."""
+        if id(module) in self._passed:
+            self._passed.clear()
+            self._pass += 1
+        self._passed.add(id(module))
+        return self.kept
 
     def _forget(self) -> None:
         self._step = -1
         self._calls_in_step = 0
         self._slots: dict[int, _Slot] = {}
         self._slot = _Slot()
-        self._arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self._begin_call(None)
+
+    def _begin_call(self, arguments: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        self._arguments = arguments
         self._reusing: bool | None = None
         self._keeping = False
+        self._pass = 0
+        self._passed: set[int] = set()
 
     def _around(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._arguments, self._reusing, self._keeping = (args, kwargs), None, False
+        self._begin_call((args, kwargs))
         try:
             return call(*args, **kwargs)
         finally:
-            self._arguments = None
+            self._begin_call(None)
 
     def _decide(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         self._slot = self._slots.setdefault(self._calls_in_step, _Slot())

@@ -72,10 +72,11 @@ def bypass(module: nn.Module, denoiser: ReusingDenoiser, undo: ExitStack) -> Non
     """Do not run `module` in a reused call; what it gives then has the right shape but for a batch of none."""
 
     def around(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kept = denoiser.pass_through(module)
         if denoiser.reusing:
-            return denoiser.kept[id(module)]
+            return kept[id(module)]
         output = call(*args, **kwargs)
-        denoiser.kept[id(module)] = empty_batch(output)
+        kept[id(module)] = empty_batch(output)
         return output
 
     undo.callback(answer_calls(module, around))
@@ -85,9 +86,10 @@ def _reuse_output(last: nn.Module, denoiser: ReusingDenoiser, undo: ExitStack) -
     """The whole last up block: its temporal layer (in an image model, its last layer) is the last operator there."""
 
     def around(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kept = denoiser.pass_through(last)
         if not denoiser.reusing:
-            denoiser.kept[OUTPUT] = call(*args, **kwargs)
-        return denoiser.kept[OUTPUT]
+            kept[OUTPUT] = call(*args, **kwargs)
+        return kept[OUTPUT]
 
     undo.callback(answer_calls(last, around))
     return f"the output of up_blocks[-1].{_operators(last)[-1][0]}[-1]"
@@ -100,6 +102,7 @@ def _reuse_last_resnet(last: Any, denoiser: ReusingDenoiser, undo: ExitStack) ->
     tail = last_layer(last, resnets=held)
 
     def around(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        denoiser.pass_through(last)
         if not denoiser.reusing:
             return call(*args, **kwargs)
         skip = kwargs["res_hidden_states_tuple"][:1]
@@ -121,12 +124,13 @@ def _repeat_last_operator(last: Any, denoiser: ReusingDenoiser, undo: ExitStack)
     tail = last_layer(last, **stands)
 
     def around(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kept = denoiser.pass_through(last)
         if denoiser.reusing:
             skip = kwargs["res_hidden_states_tuple"][:1]
-            denoiser.kept[OUTPUT] = tail(*args, **kwargs | {"res_hidden_states_tuple": skip})
+            kept[OUTPUT] = tail(*args, **kwargs | {"res_hidden_states_tuple": skip})
         else:
-            denoiser.kept[OUTPUT] = call(*args, **kwargs)
-        return denoiser.kept[OUTPUT]
+            kept[OUTPUT] = call(*args, **kwargs)
+        return kept[OUTPUT]
 
     undo.callback(answer_calls(last, around))
     return f"up_blocks[-1].{name}[-1] on its own last output"
@@ -140,12 +144,13 @@ def _reuse_before_last_layer(last: Any, denoiser: ReusingDenoiser, undo: ExitSta
     tail = last_layer(last)
 
     def around(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kept = denoiser.pass_through(last)
         if not denoiser.reusing:
             if single:
-                denoiser.kept[FEATURES] = [kwargs["hidden_states"]]
+                kept[FEATURES] = [kwargs["hidden_states"]]
             return call(*args, **kwargs)
         skip = kwargs["res_hidden_states_tuple"][:1]
-        features = joined(denoiser.kept[FEATURES])
+        features = joined(kept[FEATURES])
         return tail(*args, **kwargs | {"hidden_states": features, "res_hidden_states_tuple": skip})
 
     undo.callback(answer_calls(last, around))
