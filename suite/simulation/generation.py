@@ -54,28 +54,33 @@ class StageSpells:
 
 
 def simulate(
-    workload: Workload, *, replaying: bool = True, say: Callable[[str], None] = lambda message: None
+    workload: Workload,
+    *,
+    device: str = "cpu",
+    replaying: bool = True,
+    say: Callable[[str], None] = lambda message: None,
 ) -> Simulation:
     """Generate once on fake tensors.
 
     Args:
         workload: built on the meta device; its parts are fake from now on.
+        device: ``cpu`` or ``cuda``: the kind of device that is simulated. Tensors are fake CPU ones either way.
         replaying: whether calls of known cost are skipped, see `suite.simulation.replay`.
         say: told how far it is.
     """
     mode = fake_parts(workload.parts)
     workload.placement = replace(workload.placement, device="cpu")
-    observer = Observer()
+    observer = Observer(device)
     memory = observer.memory
     replay = Replay(mode, memory)
     stages = StageSpells(observer)
 
     def around(module: nn.Module, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
         stages.cut()  # so that what follows is this call's alone
-        described = replay.describe(module, args, kwargs)
-        known = replay.find(described) if replaying else None
+        call = replay.describe(module, args, kwargs)
+        known = replay.find(call) if replaying else None
         if known is not None:
-            events, blocks = replay.repeat(described, known, args, kwargs)
+            events, blocks = replay.repeat(call, known, args, kwargs)
             stages.add(known.spell, events)
             return tree_map(lambda leaf: _repeated(leaf, known, blocks), known.output)
         say(f"simulating {type(module).__name__}")
@@ -83,7 +88,7 @@ def simulate(
         output = run()
         spell, events = stages.cut()
         fakes = [leaf for leaf in tree_leaves(output) if isinstance(leaf, FakeTensor)]
-        replay.remember(described, spell, memory.template(events, first_block, fakes), output)
+        replay.remember(call, args, kwargs, spell, memory.template(events, first_block, fakes), output)
         return tree_map(_first, output)
 
     def _first(leaf: Any) -> Any:

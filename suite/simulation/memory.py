@@ -49,7 +49,7 @@ class LiveMemory:
         """An operator ran: what it returned is new unless it is part of what it was given.
 
         Args:
-            scratch_bytes: of temporaries inside the operator, gone when it returns.
+            scratch_bytes: of temporaries inside the operator, gone when it returns; see `suite.simulation.scratch`.
         """
         aliased = {tensor.untyped_storage()._cdata for tensor in inputs}
         fresh = {
@@ -60,10 +60,10 @@ class LiveMemory:
         if not fresh and not scratch_bytes:
             return
         self.sweep()
-        if scratch_bytes:
-            self._free(self._allocate(scratch_bytes))
         for key, storage in fresh.items():
             self._held[key] = _Held(StorageWeakRef(storage), (self._allocate(storage.nbytes()),))
+        if scratch_bytes:
+            self._free(self._allocate(scratch_bytes))
 
     def sweep(self) -> None:
         """Free what nobody holds any more."""

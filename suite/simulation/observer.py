@@ -21,16 +21,23 @@ from suite.attribution.flops import FORMULAS, flops
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
 from suite.simulation.memory import LiveMemory
+from suite.simulation.scratch import scratch_bytes
+from suite.simulation.strides import as_real
 from suite.simulation.tally import AttentionCall, Cost, RowKey, Tally
 
 KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
 
 
 class Observer(TorchDispatchMode):
-    """A dispatch mode that counts every operator into `tally`, by the module that is running."""
+    """A dispatch mode that counts every operator into `tally`, by the module that is running.
 
-    def __init__(self) -> None:
+    Args:
+        device: ``cpu`` or ``cuda``: where the operators would run.
+    """
+
+    def __init__(self, device: str) -> None:
         super().__init__()
+        self.device = device
         self.tally = Tally()
         self.memory = LiveMemory()
         self._scopes: list[tuple[str | None, str | None]] = []
@@ -79,9 +86,10 @@ class Observer(TorchDispatchMode):
                 decomposed = func.decompose(*args, **kwargs)
             if decomposed is not NotImplemented:
                 return decomposed
-        output = func(*args, **kwargs)
+        output = as_real(self.device, func, args, func(*args, **kwargs))
         if not func.is_view:
-            self.memory.note(_tensors((args, kwargs)), _tensors(output))
+            scratch = scratch_bytes(name, args, output, self.device)
+            self.memory.note(_tensors((args, kwargs)), _tensors(output), scratch)
         self._count(name, args, kwargs, output, moves_nothing=func.is_view)
         return output
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
+
+from suite.simulation.lists import exchange, lists_in
 
 SealedCall = Callable[[nn.Module, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
 """Called for each outermost module call with the module, the call itself on fake tensors, and its real arguments; returns what
@@ -57,9 +60,15 @@ def sealed_modules(mode: FakeTensorMode, around: SealedCall) -> Iterator[None]:
             return plain_call(module, *args, **kwargs)
 
         def run() -> Any:
-            fake_args, fake_kwargs = tree_map(lambda leaf: to_fake(leaf, mode), (args, kwargs))
+            fake = partial(tree_map, lambda leaf: to_fake(leaf, mode))
+            put_back = [exchange(items, fake) for items in lists_in((args, kwargs))]
+            fake_args = [arg if isinstance(arg, list) else fake(arg) for arg in args]
+            fake_kwargs = {key: arg if isinstance(arg, list) else fake(arg) for key, arg in kwargs.items()}
             with mode:
-                return plain_call(module, *fake_args, **fake_kwargs)
+                output = plain_call(module, *fake_args, **fake_kwargs)
+            for put in put_back:
+                put()
+            return output
 
         inside = True
         try:

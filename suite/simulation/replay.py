@@ -7,15 +7,16 @@ length, so two lengths tell all others exactly. Where the rows of two lengths do
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
+from suite.simulation.lists import Outline, changed_outline, lists_in, outline, refill
 from suite.simulation.memory import LiveMemory, Template, affine_template
 from suite.simulation.parts import unobserved
 from suite.simulation.tally import Events, Ints, Spell, affine
@@ -31,6 +32,18 @@ class Known:
     spell: Spell
     template: Template
     output: Any
+    lists: tuple[Outline | None, ...]
+    """What it left in each list that it was given, see `suite.simulation.lists`."""
+
+
+class Call(NamedTuple):
+    """What a call is known by, before it is made."""
+
+    signature: Signature
+    length: int
+    """Of its cache."""
+    lists: list[Outline]
+    """What was in the lists that it was given."""
 
 
 @dataclass
@@ -43,35 +56,40 @@ class Replay:
     _state: dict[Signature, tuple[int, ...]] = field(default_factory=dict)
     """Blocks that the last call like this one has kept."""
 
-    def find(self, described: tuple[Signature, int]) -> Known | None:
+    def find(self, call: Call) -> Known | None:
         """A call like this one, if calls like it tell what it does."""
-        signature, length = described
-        known = self._known.get(signature, {})
-        return known.get(length) or self._extrapolate(known, length)
+        known = self._known.get(call.signature, {})
+        return known.get(call.length) or self._extrapolate(known, call.length)
 
-    def remember(self, described: tuple[Signature, int], spell: Spell, template: Template, output: Any) -> None:
+    def remember(self, call: Call, args: Any, kwargs: Any, spell: Spell, template: Template, output: Any) -> None:
         """Keep what a call did that has just been simulated; `template` is from the same moment."""
-        signature, length = described
-        self._known.setdefault(signature, {})[length] = Known(spell, template, output)
+        after = lists_in((args, kwargs))
+        lists = tuple(changed_outline(before, items) for before, items in zip(call.lists, after, strict=True))
+        self._known.setdefault(call.signature, {})[call.length] = Known(spell, template, output, lists)
         first = self.memory.next_block - template.num_blocks
-        self._state[signature] = tuple(first + block for block in template.kept)
+        self._state[call.signature] = tuple(first + block for block in template.kept)
 
-    def repeat(self, described: tuple[Signature, int], known: Known, args: Any, kwargs: Any) -> tuple[Events, Ints]:
+    def repeat(self, call: Call, known: Known, args: Any, kwargs: Any) -> tuple[Events, Ints]:
         """Do to memory and to caches what the call would have done; returns its events and the ids of its blocks."""
-        signature, _ = described
-        state = self.memory.still_held(self._state.get(signature, ()))
+        state = self.memory.still_held(self._state.get(call.signature, ()))
         grown = [self._grow(cache) for cache in _caches((args, kwargs))]
+        grown += refill(lists_in((args, kwargs)), known.lists, self._empty)
         events, blocks = self.memory.replay(known.template, state, grown[0] if grown else None)
-        self._state[signature] = tuple(blocks[list(known.template.kept)].tolist())
+        self._state[call.signature] = tuple(blocks[list(known.template.kept)].tolist())
         return events, blocks
 
-    def describe(self, module: nn.Module, args: Any, kwargs: Any) -> tuple[Signature, int]:
+    def _empty(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        with unobserved(), self.mode:
+            return torch.empty(shape, dtype=dtype)
+
+    def describe(self, module: nn.Module, args: Any, kwargs: Any) -> Call:
         """What a call is known by. To be asked before the call itself, which lengthens its cache."""
         leaves = tuple(_leaf(leaf) for leaf in tree_leaves((args, sorted(kwargs.items(), key=lambda item: item[0]))))
         lengths = [cache.get_seq_length() for cache in _caches((args, kwargs))]
         length = lengths[0] if lengths else 0
         # An empty cache is a case of its own: nothing is concatenated, and cross-attention fills its keys.
-        return (id(module), call_variant(module), bool(length), *leaves), length
+        signature = (id(module), call_variant(module), bool(length), *leaves)
+        return Call(signature, length, [outline(items) for items in lists_in((args, kwargs))])
 
     def _extrapolate(self, known: dict[int, Known], length: int) -> Known | None:
         if len(known) < 2:
@@ -80,7 +98,7 @@ class Replay:
         position = (length - low) / (high - low)
         spell = affine(first.spell, second.spell, position)
         template = affine_template(first.template, second.template, position)
-        return None if spell is None or template is None else Known(spell, template, first.output)
+        return None if spell is None or template is None else replace(first, spell=spell, template=template)
 
     def _grow(self, cache: Any) -> torch.Tensor:
         """A cache as the skipped call would have left it: one token longer. Returns a tensor that lives as long as it does."""
@@ -90,8 +108,7 @@ class Replay:
                 held = getattr(layer, name)
                 shape = (*held.shape[:-2], held.shape[-2] + 1, held.shape[-1])
                 if (shape, held.dtype) not in longer:
-                    with unobserved(), self.mode:
-                        longer[shape, held.dtype] = torch.empty(shape, dtype=held.dtype)
+                    longer[shape, held.dtype] = self._empty(shape, held.dtype)
                 setattr(layer, name, longer[shape, held.dtype])
         return cache.layers[0].keys
 
