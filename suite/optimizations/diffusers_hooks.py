@@ -126,10 +126,9 @@ class _Before:
         self._hooks = set(_hooks(module))
 
     def restore(self) -> None:
-        registry = vars(self._module).get("_diffusers_hook")
         for name in _hooks(self._module):
             if name not in self._hooks:
-                registry.remove_hook(name, recurse=False)
+                _registry(self._module).remove_hook(name, recurse=False)
         for key in ADDED:
             vars(self._module).pop(key, None)
         vars(self._module).update(self._attributes)
