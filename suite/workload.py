@@ -64,6 +64,11 @@ class Request:
         """Whether classifier-free guidance runs, as diffusers decides it."""
         return self.guidance_scale is not None and self.guidance_scale > 1
 
+    @property
+    def num_rows(self) -> int:
+        """Images, or frames of all videos, that a denoiser sees at once; guidance doubles them."""
+        return self.batch_size * (self.num_frames or 1) * (2 if self.guided else 1)
+
     def require_multiple(self, key: str, factor: int) -> int:
         """The value of `key`, which must be given and a multiple of `factor`."""
         value = getattr(self, key)

@@ -60,6 +60,8 @@ class OperatorGrouping:
         if not served:
             kinds = ", ".join(sorted({type(part).__name__ for part in workload.parts.values()}))
             raise NotApplicableError(f"no module of {kinds} has groups of operators that are known here")
+        if workload.request.num_rows == 1 and all(recipe.rows_only for _, recipe in served):
+            raise NotApplicableError("a single image without guidance has nothing to slice (request.batch_size=1)")
         handle = Handle(_said(Counter(own_class(module).__name__ for module, _ in served)))
         for module, recipe in served:
             handle.on_revert(put_on(module, recipe, self.plan()))

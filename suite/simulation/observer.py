@@ -152,7 +152,7 @@ class _AttentionWatch(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if function is not nn.functional.scaled_dot_product_attention:
+        if getattr(function, "__name__", None) != "scaled_dot_product_attention":  # others may stand in front of torch's own
             return function(*args, **kwargs)
         named = dict(zip(("query", "key"), args, strict=False)) | kwargs
         return self.observer.attend(named["query"], named["key"], lambda: function(*args, **kwargs))

@@ -23,6 +23,8 @@ class Recipe:
     """The very class of the modules; a subclass may compute something else."""
     run: Callable[..., Any]
     """``run(module, plan, *args, **kwargs)`` instead of ``module.forward(*args, **kwargs)``."""
+    rows_only: bool = False
+    """Whether it cuts nothing but the batch, or frames: a single image is left as it is."""
 
 
 def by_class(recipes: Iterable[Recipe]) -> Mapping[type, Recipe]:

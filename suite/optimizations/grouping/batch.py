@@ -40,7 +40,7 @@ def batch_recipe(serves: type[nn.Module], output_class: Callable[..., Any]) -> R
         )
         return output_class(sample=output) if return_dict else (output,)
 
-    return Recipe(serves, run)
+    return Recipe(serves, run, rows_only=True)
 
 
 def by_batch(function: Callable[..., Tensor], batch_size: int, count: int, arguments: dict[str, Any]) -> Tensor:

@@ -74,20 +74,20 @@ def run_resampler(module: nn.Module, plan: SlicePlan, hidden_states: Tensor, *ar
 def run_residual_block(module: Any, plan: SlicePlan, input_tensor: Tensor, temb: Tensor | None) -> Tensor:
     """ResnetBlock2D with activations in place, since nobody needs what a norm gave after them."""
     resamples = module.upsample is not None or module.downsample is not None
-    unprojected = temb is not None and module.time_emb_proj is None
+    projection = module.time_emb_proj
     usual = module.time_embedding_norm == "default" and isinstance(module.nonlinearity, nn.SiLU)
-    if resamples or unprojected or not usual:
+    if resamples or not usual or (temb is None) != (projection is None):
         return stock(module, input_tensor, temb)
     x = module.conv1(functional.silu(module.norm1(input_tensor), inplace=True))
-    if temb is not None:
-        x += module.time_emb_proj(temb if module.skip_time_act else module.nonlinearity(temb))[:, :, None, None]
+    if projection is not None:
+        x += projection(temb if module.skip_time_act else module.nonlinearity(temb))[:, :, None, None]
     x = module.conv2(functional.silu(module.norm2(x), inplace=True))
     x += input_tensor if module.conv_shortcut is None else module.conv_shortcut(input_tensor)
     return x if module.output_scale_factor == 1 else x.div_(module.output_scale_factor)
 
 
 RECIPES = (
-    Recipe(ResnetBlock2D, run_residual_block),
-    Recipe(Downsample2D, run_resampler),
-    Recipe(Upsample2D, run_resampler),
+    Recipe(ResnetBlock2D, run_residual_block, rows_only=True),
+    Recipe(Downsample2D, run_resampler, rows_only=True),
+    Recipe(Upsample2D, run_resampler, rows_only=True),
 )

@@ -91,4 +91,4 @@ def _run(before: Sequence[Any], resnet: Any) -> Run:
     return Run([*before, lambda x: resnet.spatial_res_block(x, None)], resnet)
 
 
-RECIPES = (Recipe(Decoder, run_decoder), Recipe(TemporalDecoder, run_temporal_decoder))
+RECIPES = (Recipe(Decoder, run_decoder, rows_only=True), Recipe(TemporalDecoder, run_temporal_decoder))
