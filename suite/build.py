@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from suite.errors import ConfigError
-from suite.experiment import DeviceSettings, Experiment
+from suite.experiment import DeviceSettings, Execution, Experiment
 from suite.machine import Machine
 from suite.protocol import MeasurementProtocol
 from suite.record import SCHEMA_VERSION
@@ -47,8 +47,9 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
     chosen = _chosen_scale(values, name, scale)
     request = Request(**_with_defaults(values["request"], chosen["request"]))
     weights = Weights(**values["weights"])
-    placement = _placement(values["device"])
     machine = None if values["machine"] is None else instantiate(values["machine"])
+    execution = instantiate(values["execution"])
+    placement = _placement(values["device"], execution, machine, choices.get("machine") == "this")
     identity = _identity(values, choices, chosen, request, placement) | _machine_identity(machine)
     run_id = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     target = values["workload"]["_target_"]
@@ -69,7 +70,7 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
         stack=_instantiate_all(values["optimization"]),
         reference=_instantiate_all(values["reference"]),
         probes=_instantiate_all(values["probe"]),
-        execution=instantiate(values["execution"]),
+        execution=execution,
         machine=machine,
         save_output=values["save_output"],
         save_trace=values["save_trace"],
@@ -127,17 +128,32 @@ def _with_defaults(asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dic
     return {key: defaults.get(key) if value is None else value for key, value in asked.items()}
 
 
-def _placement(device: Mapping[str, Any]) -> Placement:
+def _placement(
+    device: Mapping[str, Any], execution: Execution, machine: Machine | None, is_this_machine: bool
+) -> Placement:
+    """Where a run takes place. ``auto`` is a GPU where there is one; a simulation is of a GPU unless it is of this machine."""
     name, precision = device["name"], device["precision"]
     if name not in DEVICES:
         raise ConfigError(f"device.name={name}: one of {', '.join(DEVICES)} is accepted")
     if precision is not None and precision not in PRECISIONS:
         raise ConfigError(f"device.precision={precision}: one of {', '.join(PRECISIONS)} is accepted")
     if name == "auto":
-        import torch
+        name = "cuda" if (execution.needs_no_device and not is_this_machine) or _has_gpu() else "cpu"
+    return Placement(device=name, precision=precision or _usual_precision(name, machine))
 
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return Placement(device=name, precision=precision or ("bfloat16" if name == "cuda" else "float32"))
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _usual_precision(device: str, machine: Machine | None) -> str:
+    """bfloat16 on a GPU, float16 on one that is known to lack it."""
+    if device == "cpu":
+        return "float32"
+    lacks_it = machine is not None and machine.peak_flops_per_s.get("bfloat16") is None
+    return "float16" if lacks_it else "bfloat16"
 
 
 def _select(kind: type, values: Mapping[str, Any]) -> Any:

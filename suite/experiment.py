@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -52,6 +52,9 @@ class Result:
 
 class Execution(Protocol):
     """A way of filling a record: by measuring, or by simulating."""
+
+    needs_no_device: ClassVar[bool]
+    """Whether it tells of a GPU without one."""
 
     def execute(self, experiment: Experiment, scratch: Path, say: Callable[[str], None]) -> Result: ...
 

@@ -54,9 +54,9 @@ class DeviceConfig:
     """What the workload runs on."""
 
     name: str = MISSING
-    """``auto`` (cuda when there is one), ``cpu`` or ``cuda``."""
+    """``auto`` (cuda when there is one, and for simulations), ``cpu`` or ``cuda``."""
     precision: Optional[str] = MISSING  # noqa: UP045
-    """float32, bfloat16 or float16; null: float32 on a CPU, bfloat16 on a GPU."""
+    """float32, bfloat16 or float16; null: float32 on a CPU, bfloat16 on a GPU, float16 on a GPU that lacks bfloat16."""
     num_threads: Optional[int] = MISSING  # noqa: UP045
     """CPU threads of one operator; null leaves torch's choice."""
     allow_tf32: bool = MISSING

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pyarrow as pa
@@ -61,6 +61,8 @@ class _Findings:
 @dataclass(frozen=True)
 class Measured:
     """Runs an experiment on this machine."""
+
+    needs_no_device: ClassVar[bool] = False
 
     def execute(self, experiment: Experiment, scratch: Path, say: Callable[[str], None]) -> Result:
         """Run it and return its record and tables; files for the run's folder are left in `scratch`."""

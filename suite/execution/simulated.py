@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pyarrow as pa
@@ -29,6 +29,8 @@ from suite.simulation.generation import simulate
 class Simulated:
     """Simulates one generation of the run's own stack. No probe is asked: a simulation sees what they would."""
 
+    needs_no_device: ClassVar[bool] = True
+
     def execute(self, experiment: Experiment, scratch: Path, say: Callable[[str], None]) -> Result:
         """Simulate it and return its record and tables."""
         facts: dict[str, Any] = {"workload": experiment.workload_facts(), "outcome": Outcome(status="ok")}
@@ -46,6 +48,7 @@ class Simulated:
 def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[str, Any]) -> Mapping[str, pa.Table]:
     workload = experiment.make_workload(replace(experiment.placement, device="meta"))
     facts["workload"] = workload_facts(experiment, workload)
+    workload.placement = experiment.placement  # what optimizations go by: the device that is simulated
     with ExitStack() as handles:
         applied, replaying = [], True
         for name, optimization in experiment.stack.items():
@@ -54,7 +57,7 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
             replaying &= handle.replayable
             applied.append(Applied(name=name, exact=optimization.exact, changes=handle.changes))
         facts["arms"] = [Arm(name="stack", optimizations=applied)]
-        found = simulate(workload, replaying=replaying, say=say)
+        found = simulate(workload, device=experiment.placement.device, replaying=replaying, say=say)
     facts["profile"] = Profile(
         num_steps=found.num_steps, num_events=None, span_s=None, operators_without_flops=found.operators_without_flops
     )

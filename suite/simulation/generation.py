@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves, tree_map
@@ -16,7 +17,7 @@ from suite.simulation.replay import Known, Replay
 from suite.simulation.tables import Simulation, simulation_tables
 from suite.simulation.tally import Events, Ints, Segment, Spell, Tally
 from suite.stage import DENOISER_FORWARD, STEP_STAGES, stage, watched_by
-from suite.workload import Workload, storage_sizes
+from suite.workload import Workload, storage_bytes
 
 
 @dataclass
@@ -45,6 +46,11 @@ class StageSpells:
         self.add(spell, events)
         return spell, events
 
+    def hold(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Count what is there before the generation begins."""
+        self.observer.memory.hold(tensors)
+        self.cut()
+
     def add(self, spell: Spell, events: Events) -> None:
         """Count something in the stage that is open."""
         stages = tuple(name for name in self._open if name != DENOISER_FORWARD)
@@ -69,6 +75,7 @@ def simulate(
         say: told how far it is.
     """
     mode = fake_parts(workload.parts)
+    weights_bytes = storage_bytes(workload.parts.values())
     workload.placement = replace(workload.placement, device="cpu")
     observer = Observer(device)
     memory = observer.memory
@@ -105,6 +112,7 @@ def simulate(
                 memory.hand_over(leaf, real, int(blocks[block]))
         return real
 
+    stages.hold(tensor for part in workload.parts.values() for tensor in (*part.parameters(), *part.buffers()))
     with (
         observer.watching(workload.parts, workload.attention_rules),
         sealed_modules(mode, around),
@@ -114,4 +122,4 @@ def simulate(
         output = workload.generate()
         stages.cut()
     del output
-    return simulation_tables(stages.found, storage_sizes(workload.parts.values()))
+    return simulation_tables(stages.found, weights_bytes)

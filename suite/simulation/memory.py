@@ -65,6 +65,10 @@ class LiveMemory:
         if scratch_bytes:
             self._free(self._allocate(scratch_bytes))
 
+    def hold(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Count tensors that are there already, such as weights."""
+        self.note((), tensors)
+
     def sweep(self) -> None:
         """Free what nobody holds any more."""
         expired = [key for key, held in self._held.items() if held.reference.expired()]

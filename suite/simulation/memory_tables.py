@@ -11,33 +11,30 @@ import pyarrow as pa
 from suite.attribution.memory import thinned
 from suite.record import TABLES
 from suite.simulation.caching_allocator import CachingAllocator
-from suite.simulation.tally import Events, Ints, Segment
+from suite.simulation.tally import Ints, Segment
 
 MAX_ALLOCATOR_EVENTS = 400_000
 """With more, only some repetitions of a replayed call go through the allocator in full."""
 
 
-def memory_tables(found: Sequence[Segment], weights: Sequence[int]) -> tuple[pa.Table, pa.Table]:
+def memory_tables(found: Sequence[Segment], weights_bytes: int) -> tuple[pa.Table, pa.Table]:
     """The tables ``memory`` and ``memory_peaks``.
 
     Args:
-        found: what happened, in order.
-        weights: bytes of each storage that the parts hold.
+        found: what happened, in order, weights included.
+        weights_bytes: that the parts hold.
     """
-    segments = [Segment((), None, found[0].spell, Events(np.zeros(0, np.int64), np.zeros(0, np.int64))), *found]
-    lengths = np.array([len(segment.events.sizes) for segment in segments])
-    owner = np.repeat(np.arange(len(segments)), lengths)
-    allocated = sum(weights) + np.cumsum(np.concatenate([segment.events.sizes for segment in segments]))
-    reserved = _reserved(segments, weights)
-    return _time_line(segments, owner, allocated, reserved), _peaks(segments, owner, allocated, reserved, sum(weights))
+    lengths = np.array([len(segment.events.sizes) for segment in found])
+    owner = np.repeat(np.arange(len(found)), lengths)
+    allocated = np.cumsum(np.concatenate([segment.events.sizes for segment in found]))
+    reserved = _reserved(found)
+    return _time_line(found, owner, allocated, reserved), _peaks(found, owner, allocated, reserved, weights_bytes)
 
 
-def _reserved(segments: Sequence[Segment], weights: Sequence[int]) -> Ints:
-    """What a CUDA allocator would have reserved after each event; weights came first."""
+def _reserved(segments: Sequence[Segment]) -> Ints:
+    """What a CUDA allocator would have reserved after each event."""
     allocator = CachingAllocator()
-    for index, size in enumerate(weights):
-        allocator.allocate(-1 - index, size)
-    found = [np.array([allocator.reserved_bytes], np.int64)[:0]]
+    found = []
     for segment, in_full in zip(segments, _in_full(segments), strict=True):
         ids, sizes = segment.events
         chosen = np.ones(len(ids), bool) if in_full else _outliving(ids, sizes)
@@ -96,7 +93,7 @@ def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserved: 
             for segment, start, end in zip(segments, starts.tolist(), ends.tolist(), strict=True)
             if stage in segment.stages
         ]
-        peak = max((int(allocated[span].max(initial=weights_bytes)) for span in ranges), default=weights_bytes)
+        peak = max((int(allocated[span].max(initial=0)) for span in ranges), default=weights_bytes)
         rows.append(
             {
                 "stage": stage,

@@ -7,12 +7,13 @@ one mean the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -20,11 +21,14 @@ from suite.attribution import taxonomy
 from suite.attribution.flops import FORMULAS, flops
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
+from suite.simulation.attention_kernels import Call, call_of, cuda_kernel, fake_backends
 from suite.simulation.memory import LiveMemory
 from suite.simulation.scratch import scratch_bytes
 from suite.simulation.strides import as_real
 from suite.simulation.tally import AttentionCall, Cost, RowKey, Tally
 
+COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+"""Operators that are made of others in ATen itself. Python's own decompositions are left alone: no device runs them."""
 KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
 
 
@@ -81,11 +85,9 @@ class Observer(TorchDispatchMode):
         name = func._schema.name
         if name.startswith("prim::"):
             return func(*args, **kwargs)
-        if name not in FORMULAS:
+        if name not in FORMULAS and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE):
             with self:
-                decomposed = func.decompose(*args, **kwargs)
-            if decomposed is not NotImplemented:
-                return decomposed
+                return func._op_dk(COMPOSITE, *args, **kwargs)
         output = as_real(self.device, func, args, func(*args, **kwargs))
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
@@ -117,16 +119,16 @@ class Observer(TorchDispatchMode):
         )
         self.tally.add(RowKey(path, name, operator_class, kind, part, precision), cost)
 
-    def attend(self, query: torch.Tensor, key: torch.Tensor, call: Any) -> Any:
+    def attend(self, call: Call, run: Callable[[], Any]) -> Any:
         """Run a call of scaled_dot_product_attention and note it."""
         self._core_depth += 1
         self._core_kernel = "math"
         try:
-            output = call()
+            output = self._on_cuda(call, run) if self.device == "cuda" else run()
         finally:
             self._core_depth -= 1
         path, kind = self.scope
-        *batch, heads, query_length, head_dim = query.shape
+        *batch, heads, query_length, head_dim = call.query.shape
         self.tally.attention.append(
             AttentionCall(
                 path,
@@ -134,12 +136,20 @@ class Observer(TorchDispatchMode):
                 int(torch.Size(batch).numel()),
                 heads,
                 query_length,
-                key.shape[-2],
+                call.key.shape[-2],
                 head_dim,
                 self._core_kernel,
-                _precision(query),
+                _precision(call.query),
             )
         )
+        return output
+
+    def _on_cuda(self, call: Call, run: Callable[[], Any]) -> Any:
+        """Run it with the kernel that stands for the one a GPU would take, and call it that."""
+        kernel = cuda_kernel(call)
+        with sdpa_kernel(fake_backends(kernel), set_priority=True):
+            output = run()
+        self._core_kernel = kernel
         return output
 
 
@@ -152,10 +162,11 @@ class _AttentionWatch(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if getattr(function, "__name__", None) != "scaled_dot_product_attention":  # others may stand in front of torch's own
+        if (
+            getattr(function, "__name__", None) != "scaled_dot_product_attention"
+        ):  # others may stand in front of torch's own
             return function(*args, **kwargs)
-        named = dict(zip(("query", "key"), args, strict=False)) | kwargs
-        return self.observer.attend(named["query"], named["key"], lambda: function(*args, **kwargs))
+        return self.observer.attend(call_of(args, kwargs), lambda: function(*args, **kwargs))
 
 
 def _tensors(tree: Any) -> Iterator[torch.Tensor]:

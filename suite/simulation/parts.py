@@ -76,11 +76,27 @@ def sealed_modules(mode: FakeTensorMode, around: SealedCall) -> Iterator[None]:
         finally:
             inside = False
 
-    nn.Module.__call__ = sealed_call
+    nn.Module.__call__, plain_apply = sealed_call, nn.Module._apply
+    nn.Module._apply = lambda module, *args, **kwargs: _converted(module, mode, plain_apply, *args, **kwargs)
     try:
         yield
     finally:
-        nn.Module.__call__ = plain_call
+        nn.Module.__call__, nn.Module._apply = plain_call, plain_apply
+
+
+def _converted(
+    module: nn.Module, mode: FakeTensorMode, plain: Callable[..., nn.Module], convert: Callable[..., Any], *rest: Any
+) -> nn.Module:
+    """``module.to(...)`` and its like, which cannot exchange the data of a fake parameter: the parameter itself goes."""
+    if not has_fake_weights(module):
+        return plain(module, convert, *rest)
+    with mode:
+        for part in module.modules():
+            for name, parameter in part._parameters.items():
+                if parameter is not None:
+                    part._parameters[name] = nn.Parameter(convert(parameter.data), requires_grad=False)
+            part._buffers.update({k: convert(held) for k, held in part._buffers.items() if held is not None})
+    return module
 
 
 def has_fake_weights(module: nn.Module) -> bool:

@@ -25,15 +25,15 @@ class Simulation:
     operators_without_flops: list[str]
 
 
-def simulation_tables(found: Sequence[Segment], weights: Sequence[int]) -> Simulation:
+def simulation_tables(found: Sequence[Segment], weights_bytes: int) -> Simulation:
     """Operators grouped by stage, step and row, in order of first appearance; attention calls and memory in time order.
 
     Args:
         found: what happened, in order.
-        weights: bytes of each storage that the parts hold.
+        weights_bytes: that the parts hold.
     """
     steps = [segment.step for segment in found if segment.step is not None]
-    memory, memory_peaks = memory_tables(found, weights)
+    memory, memory_peaks = memory_tables(found, weights_bytes)
     operators = _operators(found)
     uncounted = operators.filter(operators.column("flops").is_null()).column("operator")
     return Simulation(
