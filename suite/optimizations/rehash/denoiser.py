@@ -36,7 +36,7 @@ class _Slot:
 class ReusingDenoiser:
     """Follows the steps of a generation as a watcher, and decides for every call of `module` whether it is a full one.
 
-    What was kept is dropped when a generation begins or ends, and not used by a call with arguments of other shapes.
+    What was kept is dropped when a generation begins and after its last step, and a call of other shapes uses none of it.
 
     Args:
         module: the denoiser.
@@ -73,6 +73,8 @@ class ReusingDenoiser:
     def exit(self, name: str) -> None:
         if name == "generate":
             self._forget()
+        elif name in STEP_STAGES and self._step + 1 == self._workload.num_steps:
+            self._drop_kept()  # what comes now is decoding, which needs the memory
 
     @property
     def reusing(self) -> bool:
@@ -110,9 +112,12 @@ class ReusingDenoiser:
     def _forget(self) -> None:
         self._step = -1
         self._calls_in_step = 0
+        self._drop_kept()
+        self._begin_call(None)
+
+    def _drop_kept(self) -> None:
         self._slots: dict[int, _Slot] = {}
         self._slot = _Slot()
-        self._begin_call(None)
 
     def _begin_call(self, arguments: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
         self._arguments = arguments

@@ -7,6 +7,7 @@ suite.optimizations.rehash.schedules, suite.optimizations.rehash.unet.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from suite.errors import ConfigError
 from suite.optimizations.deepcache import DeepCache
 from suite.optimizations.step_rehash import StepRehash
 from suite.simulation.generation import simulate
-from suite.stage import stage
+from suite.stage import stage, watched_by
 from suite.subject import Subject
 from suite.workload import CALL_VARIANT, NotApplicableError, UnsupportedError, Workload
 
@@ -166,6 +167,30 @@ def test_nothing_goes_over_from_one_generation_to_the_next() -> None:
         loop.generate()
         loop.start = random(1, 4, 3, 8, 8)
         assert torch.equal(loop.generate(), first)
+
+
+def test_what_was_kept_is_gone_after_the_last_step() -> None:
+    """Decoding, which needs the most memory, comes then."""
+    unet = image_unet()
+    loop = Loop(unet, lambda net, x, n: x + net(x, 500, TEXT).sample, random(1, 4, 8, 8), 3)
+    alive: list[weakref.ref[Tensor]] = []
+    unet.up_blocks[-1].register_forward_hook(lambda module, args, output: alive.append(weakref.ref(output)))
+    unet.conv_out.register_forward_hook(lambda *_: kept.append(alive[0]() is not None))
+    kept: list[bool] = []
+    ended: list[bool] = []
+
+    class AfterSteps:
+        def enter(self, name: str) -> None:
+            pass
+
+        def exit(self, name: str) -> None:
+            if name == "denoise_step":
+                ended.append(alive[-1]() is not None)
+
+    with watched_by([AfterSteps()]), applied(rehash(key_steps=[0]), loop):
+        loop.generate()
+    assert kept == [True, True, True]
+    assert ended == [True, True, False]
 
 
 def test_a_call_of_another_shape_is_full() -> None:
