@@ -31,7 +31,7 @@ def operator_recipes(num_frames: int) -> tuple[Recipe, ...]:
         return sliced(lambda rows: stock(module, rows, *args, **kwargs), [x], 0, count)
 
     def attention(
-        module: nn.Module,
+        module: Any,
         plan: SlicePlan,
         hidden_states: Tensor,
         encoder_hidden_states: Any = None,
@@ -39,7 +39,10 @@ def operator_recipes(num_frames: int) -> tuple[Recipe, ...]:
         **kwargs: Any,
     ) -> Any:
         same_rows = encoder_hidden_states is None or len(encoder_hidden_states) == len(hidden_states)
-        if args or not same_rows or any(isinstance(value, Tensor) for value in kwargs.values()):
+        joint = (
+            getattr(module, "added_kv_proj_dim", None) is not None
+        )  # gives two tensors; what it calls is cut instead
+        if joint or args or not same_rows or any(isinstance(value, Tensor) for value in kwargs.values()):
             return stock(module, hidden_states, encoder_hidden_states, *args, **kwargs)
         count = plan.frame_slices if len(hidden_states) <= num_frames else plan.pixel_slices
         return sliced(
@@ -125,6 +128,7 @@ def patch_attention(plan: SlicePlan) -> Callable[[], None]:
 
 def _outside_slices(run: Callable[..., Any]) -> Callable[..., Any]:
     def checked(module: nn.Module, plan: SlicePlan, *args: Any, **kwargs: Any) -> Any:
+        args = (kwargs.pop("input"), *args) if "input" in kwargs else args  # torch's name for it, and some spell it out
         return stock(module, *args, **kwargs) if inside_slice() else run(module, plan, *args, **kwargs)
 
     return checked
