@@ -10,21 +10,18 @@ The U-Net's own forward runs in a reused step, too; what it calls and need not b
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from suite.optimizations.rehash.calls import Call, answer_calls, empty_batch, joined
 from suite.optimizations.rehash.denoiser import ReusingDenoiser
+from suite.optimizations.rehash.last_layer import Held, PassedOn, last_layer, operators
 from suite.workload import NotApplicableError
 
 ENTRIES = ("conv_in", "transformer_in")
 """What turns the noisy input into features, which the last layer gets as its skip."""
-RUNNING_ORDER = ("resnets", "temp_convs", "attentions", "temp_attentions", "motion_modules")
-"""What an up block calls the operators of its layers, in the order in which a layer runs them."""
 PIECES = ("conv_in", "down_blocks", "mid_block", "up_blocks", "conv_out")
 FEATURES, OUTPUT = "features", "output"
 
@@ -57,10 +54,10 @@ def cut_unet(unet: Any, reuse: str, denoiser: ReusingDenoiser, undo: ExitStack) 
 def reuse_point(unet: Any, reuse: str) -> nn.Module:
     """The module whose output a reused step takes over."""
     last = unet.up_blocks[-1]
-    operators = _operators(last)[-1][1]
+    found = operators(last)[-1][1]
     if reuse == "last_layer":
-        return operators[-2] if len(operators) > 1 else [unet.mid_block, *unet.up_blocks][-2]
-    return last.resnets[-1] if reuse == "rehash" and _temporal_in_resnets(unet) else operators[-1]
+        return found[-2] if len(found) > 1 else [unet.mid_block, *unet.up_blocks][-2]
+    return last.resnets[-1] if reuse == "rehash" and _temporal_in_resnets(unet) else found[-1]
 
 
 def _temporal_in_resnets(unet: Any) -> bool:
@@ -92,7 +89,7 @@ def _reuse_output(last: nn.Module, denoiser: ReusingDenoiser, undo: ExitStack) -
         return kept[OUTPUT]
 
     undo.callback(answer_calls(last, around))
-    return f"the output of up_blocks[-1].{_operators(last)[-1][0]}[-1]"
+    return f"the output of up_blocks[-1].{operators(last)[-1][0]}[-1]"
 
 
 def _reuse_last_resnet(last: Any, denoiser: ReusingDenoiser, undo: ExitStack) -> str:
@@ -114,7 +111,7 @@ def _reuse_last_resnet(last: Any, denoiser: ReusingDenoiser, undo: ExitStack) ->
 
 def _repeat_last_operator(last: Any, denoiser: ReusingDenoiser, undo: ExitStack) -> str:
     """The last operator runs on what it gave in the step before, whether that step was full or reused."""
-    *others, (name, _) = _operators(last)
+    *others, (name, _) = operators(last)
     if not others:
         raise NotApplicableError(
             "recursion: the U-Net's last operator is a residual block, which takes more than it gives"
@@ -140,7 +137,7 @@ def _reuse_before_last_layer(last: Any, denoiser: ReusingDenoiser, undo: ExitSta
     """DeepCache's shallowest branch: the entry and the last layer run, on features kept from the layer before."""
     single = len(last.resnets) == 1
     if not single:
-        _keep_features(_operators(last)[-1][1][-2], denoiser, undo)
+        _keep_features(operators(last)[-1][1][-2], denoiser, undo)
     tail = last_layer(last)
 
     def around(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -167,44 +164,3 @@ def _keep_features(module: nn.Module, denoiser: ReusingDenoiser, undo: ExitStack
         return output
 
     undo.callback(answer_calls(module, around))
-
-
-def _operators(block: Any) -> list[tuple[str, nn.ModuleList]]:
-    """The lists of a block that hold an operator for each of its layers, in the order in which a layer runs them."""
-    return [
-        (name, getattr(block, name)) for name in RUNNING_ORDER if isinstance(getattr(block, name, None), nn.ModuleList)
-    ]
-
-
-def last_layer(block: Any, **stands: nn.Module) -> nn.Module:
-    """A block of the last layer of `block` alone: the same class, the same modules, no copies of weights.
-
-    Args:
-        stands: modules that stand in for an operator of that layer, by the name of its list.
-    """
-    tail = copy.copy(block)
-    tail.__dict__ = {name: value for name, value in block.__dict__.items() if name != "forward"}
-    tail._modules = dict(block._modules)
-    for name, operators in _operators(block):
-        setattr(tail, name, nn.ModuleList([stands.get(name, operators[-1])]))
-    return tail
-
-
-class Held(nn.Module):
-    """Gives kept features, whatever it is called with."""
-
-    def __init__(self, features: Callable[[], Tensor]) -> None:
-        super().__init__()
-        self._features = features
-
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        del args, kwargs
-        return self._features()
-
-
-class PassedOn(nn.Module):
-    """Gives what it gets, as attention modules do: the first of a tuple."""
-
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor]:
-        del args, kwargs
-        return (hidden_states,)

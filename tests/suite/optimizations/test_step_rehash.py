@@ -2,7 +2,7 @@
 
 Names for the mirror: suite.optimizations.step_rehash, suite.optimizations.deepcache, suite.optimizations.rehash.calls,
 suite.optimizations.rehash.chain, suite.optimizations.rehash.denoiser, suite.optimizations.rehash.install,
-suite.optimizations.rehash.schedules, suite.optimizations.rehash.unet.
+suite.optimizations.rehash.last_layer, suite.optimizations.rehash.schedules, suite.optimizations.rehash.unet.
 """
 
 from __future__ import annotations
