@@ -19,6 +19,7 @@ from suite.environment import capture
 from suite.errors import ConfigError
 from suite.execution.facts import outcome_of, workload_facts
 from suite.experiment import Experiment, Result
+from suite.optimizations.contract import is_exact
 from suite.probes.attention import disagreements
 from suite.record import Applied, Arm, Outcome, Profile
 from suite.roofline import estimate, with_estimates
@@ -55,7 +56,7 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
             handle = optimization.apply(workload)
             handles.callback(handle.revert)
             replaying &= handle.replayable
-            applied.append(Applied(name=name, exact=optimization.exact, changes=handle.changes))
+            applied.append(Applied(name=name, exact=is_exact(optimization, handle), changes=handle.changes))
         facts["arms"] = [Arm(name="stack", optimizations=applied)]
         found = simulate(workload, device=experiment.placement.device, replaying=replaying, say=say)
     facts["profile"] = Profile(

@@ -19,6 +19,8 @@ class Handle:
     replayable: bool = True
     """False: calls of the same shapes may cost different things and no `suite.workload.CALL_VARIANT` tells them apart, so a
     simulation may not take one for the other."""
+    exact: bool | None = None
+    """Whether the output is reproduced, where that depends on the workload. None: as `Optimization.exact` says."""
     undo: ExitStack = field(default_factory=ExitStack)
 
     def on_revert(self, action: Callable[[], object]) -> None:
@@ -40,3 +42,8 @@ class Optimization(Protocol):
     """True: must reproduce the unoptimized output to rounding. False: may change it, so its fidelity is measured."""
 
     def apply(self, workload: Workload) -> Handle: ...
+
+
+def is_exact(optimization: Optimization, handle: Handle) -> bool:
+    """Whether the workload must give the unoptimized output to rounding while `handle` is on."""
+    return optimization.exact if handle.exact is None else handle.exact
