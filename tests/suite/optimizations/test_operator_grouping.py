@@ -1,0 +1,250 @@
+"""Operator grouping: exact on every family of modules, reverted bit for bit, less memory than slicing layer by layer.
+
+Names for the mirror: suite.optimizations.grouping.batch, suite.optimizations.grouping.image_unet,
+suite.optimizations.grouping.motion_unet, suite.optimizations.grouping.spatial,
+suite.optimizations.grouping.spatiotemporal_unet, suite.optimizations.grouping.temporal,
+suite.optimizations.grouping.temporal_resnet, suite.optimizations.grouping.vae.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from diffusers.models.resnet import SpatioTemporalResBlock
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optimizations.live_bytes import peak_bytes
+from optimizations.tiny_models import MODELS, caller, made
+from torch import nn
+
+from suite.errors import ConfigError
+from suite.optimizations.feature_slicer import FeatureSlicer
+from suite.optimizations.operator_grouping import OperatorGrouping
+from suite.slicing.recipe import Recipe
+from suite.subject import Subject
+from suite.workload import CALL_VARIANT, NotApplicableError, Request
+
+BOUND = {torch.float32: 1e-5, torch.float64: 1e-12}
+"""Relative error that is rounding."""
+
+
+def grouping(**changed: Any) -> OperatorGrouping:
+    settings = {
+        "batch_slices": 2,
+        "frame_slices": 3,
+        "pixel_slices": 4,
+        "token_slices": 2,
+        "smallest_slice": 1,
+        "recompute_first_temporal_convolution": False,
+    }
+    return OperatorGrouping(**settings | changed)
+
+
+def slicer(**changed: Any) -> FeatureSlicer:
+    return FeatureSlicer(**{"frame_slices": 3, "pixel_slices": 4, "token_slices": 3, "smallest_slice": 1} | changed)
+
+
+def workload_of(model: nn.Module, batch_size: int = 2, num_frames: int | None = None, **more: Any) -> Any:
+    """As much of a workload as an optimization asks for."""
+    request = Request(
+        prompt="",
+        negative_prompt=None,
+        batch_size=batch_size,
+        height=None,
+        width=None,
+        num_frames=num_frames,
+        num_inference_steps=1,
+        guidance_scale=None,
+        seed=0,
+    )
+    return SimpleNamespace(parts={"denoiser": model}, request=request, slicing_recipes=more.get("recipes", {}))
+
+
+@contextmanager
+def applied(model: nn.Module, *stack: Any, num_frames: int = 4) -> Any:
+    handles = [optimization.apply(workload_of(model, 2, num_frames)) for optimization in stack]
+    try:
+        yield handles
+    finally:
+        for handle in reversed(handles):
+            handle.revert()
+
+
+@cache
+def model_of(name: str, dtype: torch.dtype) -> nn.Module:
+    return made(name).to(dtype)
+
+
+def error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    assert found.shape == expected.shape
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+def check_exact(name: str, dtype: torch.dtype, sizes: tuple[int, ...], *stack: Any) -> None:
+    model = model_of(name, dtype)
+    call = caller(name, model, *sizes)
+    with torch.inference_mode():
+        expected = call()
+        with applied(model, *stack, num_frames=sizes[1]):
+            assert error(call(), expected) <= BOUND[dtype]
+        assert torch.equal(call(), expected), "taking it off puts everything back"
+
+
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(3, 9), st.integers(3, 7))
+"""Batch, frames, height and width: odd ones, too, and none that the counts need divide."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(
+    sizes=SIZES, counts=st.tuples(*[st.integers(1, 6)] * 3), recompute=st.booleans(), dtype=st.sampled_from([*BOUND])
+)
+@settings(max_examples=12, deadline=None, derandomize=True)
+def test_the_output_is_the_ungrouped_one_to_rounding(
+    name: str, sizes: tuple[int, ...], counts: tuple[int, ...], recompute: bool, dtype: torch.dtype
+) -> None:
+    batch, frames, pixels = counts
+    stack = grouping(
+        batch_slices=batch, frame_slices=frames, pixel_slices=pixels, recompute_first_temporal_convolution=recompute
+    )
+    check_exact(name, dtype, sizes, stack)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("both", [False, True])
+def test_every_operator_by_itself_is_exact_alone_and_under_groups(name: str, both: bool) -> None:
+    stack = [slicer(), grouping()] if both else [slicer()]
+    check_exact(name, torch.float64, (2, 5, 9, 7), *stack)
+    check_exact(name, torch.float32, (2, 5, 9, 7), *stack)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("motion_unet", AnimateDiffTransformer3D), ("temporal_vae", SpatioTemporalResBlock)]
+)
+def test_norms_whose_statistics_are_sliced_too_are_no_rounding(
+    name: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the published code does with temporal layers. The bounds above are bounds that it fails by far."""
+    model = model_of(name, torch.float64)
+    call = caller(name, model, 1, 4, 8, 8)
+    stock: Callable = kind.forward
+
+    def by_columns(module: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return torch.cat([stock(module, part, *args, **kwargs) for part in x.split(4, dim=-1)], dim=-1)
+
+    with torch.inference_mode():
+        expected = call()
+        monkeypatch.setattr(kind, "forward", by_columns)
+        assert error(call(), expected) > 100 * BOUND[torch.float32]
+
+
+def test_half_precision_differs_by_its_own_rounding() -> None:
+    exact, half = (model_of("motion_unet", dtype) for dtype in (torch.float32, torch.bfloat16))
+    with torch.inference_mode(), applied(half, grouping()):
+        found = caller("motion_unet", half, 2, 4, 8, 8)()
+    torch.manual_seed(1)
+    call = caller("motion_unet", half, 2, 4, 8, 8)
+    with torch.inference_mode():
+        ungrouped = call()
+    assert error(found.float(), ungrouped.float()) < 0.03
+    assert exact.dtype == torch.float32
+
+
+def peak(name: str, *stack: Any) -> int:
+    """Peak live bytes of a call, at sizes that features dominate."""
+    model = model_of(name, torch.float32)
+    call = caller(name, model, 2, 8, 24, 24)
+    with applied(model, *stack, num_frames=8):
+        return peak_bytes(call)
+
+
+COUNTS = {"frame_slices": 8, "pixel_slices": 8}
+
+
+@pytest.mark.parametrize("name", ["motion_unet", "spatiotemporal_unet", "temporal_vae"])
+def test_groups_save_memory_and_single_operators_save_less(name: str) -> None:
+    whole, single, grouped = peak(name), peak(name, slicer(**COUNTS)), peak(name, grouping(**COUNTS))
+    assert grouped < 0.4 * whole
+    assert single > 1.5 * grouped, "all that lies between operators is there whole"
+
+
+def test_recomputing_the_first_temporal_convolution_keeps_one_feature_less() -> None:
+    kept, again = (
+        peak("temporal_vae", grouping(**COUNTS, recompute_first_temporal_convolution=value)) for value in (False, True)
+    )
+    feature = 8 * 32 * 48 * 48 * 4
+    assert kept - again > 0.5 * feature
+
+
+def test_images_go_through_one_at_a_time() -> None:
+    assert peak("image_unet", grouping()) < 0.6 * peak("image_unet")
+    assert peak("image_vae", grouping()) < 0.2 * peak("image_vae")
+
+
+def test_a_denoiser_whose_calls_are_answered_is_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("image_unet", torch.float32)
+    calls: list[int] = []
+    hook = model.mid_block.register_forward_hook(lambda *_: calls.append(1))
+    call = caller("image_unet", model, 2, 1, 8, 8)
+    with torch.inference_mode(), applied(model, grouping()):
+        call()
+        assert len(calls) == 2, "one for each half"
+        monkeypatch.setattr(model, CALL_VARIANT, lambda: "full", raising=False)
+        call()
+        assert len(calls) == 3
+    hook.remove()
+
+
+class Other(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_modules_that_no_recipe_serves_say_so() -> None:
+    with pytest.raises(NotApplicableError, match="no module of Other has groups"):
+        grouping().apply(workload_of(Other()))
+    with pytest.raises(NotApplicableError, match="no part has a convolution"):
+        slicer().apply(workload_of(Other()))
+
+
+def test_a_workload_brings_recipes_of_its_own() -> None:
+    model = Other()
+    recipes = {Other: Recipe(Other, lambda module, plan, x: x + plan.token_slices)}
+    handle = grouping().apply(workload_of(model, recipes=recipes))
+    with torch.no_grad():
+        assert torch.equal(model(torch.zeros(1)), torch.full((1,), 2.0))
+    assert handle.changes == "computed slice by slice: 1 Other"
+
+
+def test_a_single_image_without_guidance_has_nothing_to_slice() -> None:
+    with pytest.raises(NotApplicableError, match="a single image without guidance"):
+        grouping().apply(workload_of(model_of("image_unet", torch.float32), batch_size=1))
+
+
+def test_wrong_counts_are_one_sentence() -> None:
+    with pytest.raises(ConfigError, match="pixel_slices=0: a whole number"):
+        grouping(pixel_slices=0)
+    with pytest.raises(ConfigError, match="token_slices=-1: a whole number"):
+        slicer(token_slices=-1)
+
+
+@pytest.mark.parametrize("stack", ["operator_grouping", "[feature_slicer,operator_grouping]"])
+@pytest.mark.parametrize("name", ["animatediff", "stable_video_diffusion", "stable_diffusion"])
+def test_whole_generations_come_out_the_same(
+    name: str, stack: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
+) -> None:
+    workload = smoke_workload(name)
+    run = experiment(f"optimization={stack}")
+    expected = workload.generate()
+    subject = Subject(workload, {"stack": run.stack}, run.protocol, tmp_path)
+    with subject.configured("stack") as said:
+        assert all(one.exact for one in said)
+        assert torch.allclose(workload.generate(), expected, atol=5e-5)
+    assert torch.equal(workload.generate(), expected), "taking it off puts everything back"
