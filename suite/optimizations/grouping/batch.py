@@ -15,7 +15,6 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from suite.slicing.plan import SlicePlan
 from suite.slicing.recipe import Recipe, own_class, stock
 from suite.slicing.sliced import sliced
-from suite.workload import CALL_VARIANT
 
 
 def batch_recipe(serves: type[nn.Module], output_class: Callable[..., Any]) -> Recipe:
@@ -31,8 +30,7 @@ def batch_recipe(serves: type[nn.Module], output_class: Callable[..., Any]) -> R
         _, *names = bound.arguments
         arguments = {name: bound.arguments[name] for name in names}
         batch_size = arguments["sample"].shape[0]
-        # Whoever answers calls of blocks in some steps counts on one call of each in every step.
-        if min(batch_size, plan.batch_slices) == 1 or hasattr(module, CALL_VARIANT):
+        if min(batch_size, plan.batch_slices) == 1:
             return stock(module, **arguments)
         return_dict = arguments.pop("return_dict")
         output = by_batch(

@@ -30,7 +30,7 @@ from suite.optimizations.feature_slicer import FeatureSlicer
 from suite.optimizations.operator_grouping import OperatorGrouping
 from suite.slicing.recipe import Recipe
 from suite.subject import Subject
-from suite.workload import CALL_VARIANT, NotApplicableError, Request
+from suite.workload import NotApplicableError, Request
 
 BOUND = {torch.float32: 1e-5, torch.float64: 1e-12}
 """Relative error that is rounding."""
@@ -188,20 +188,6 @@ def test_images_go_through_one_at_a_time() -> None:
     assert peak("image_vae", grouping()) < 0.2 * peak("image_vae")
 
 
-def test_a_denoiser_whose_calls_are_answered_is_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = model_of("image_unet", torch.float32)
-    calls: list[int] = []
-    hook = model.mid_block.register_forward_hook(lambda *_: calls.append(1))
-    call = caller("image_unet", model, 2, 1, 8, 8)
-    with torch.inference_mode(), applied(model, grouping()):
-        call()
-        assert len(calls) == 2, "one for each half"
-        monkeypatch.setattr(model, CALL_VARIANT, lambda: "full", raising=False)
-        call()
-        assert len(calls) == 3
-    hook.remove()
-
-
 class Other(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
@@ -233,6 +219,19 @@ def test_wrong_counts_are_one_sentence() -> None:
         grouping(pixel_slices=0)
     with pytest.raises(ConfigError, match="token_slices=-1: a whole number"):
         slicer(token_slices=-1)
+
+
+@pytest.mark.parametrize("name", ["animatediff", "stable_video_diffusion", "stable_diffusion"])
+def test_steps_may_be_skipped_on_top(name: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path) -> None:
+    """Groups by halves of guidance call every module twice in a step; whoever reuses features keeps those of both."""
+    workload = smoke_workload(name)
+    outputs = []
+    for stack in ("[step_rehash]", "[feature_slicer,operator_grouping,step_rehash]"):
+        run = experiment(f"optimization={stack}", "optimization.step_rehash.reuse=last_layer")
+        with Subject(workload, {"stack": run.stack}, run.protocol, tmp_path).configured("stack"):
+            outputs.append(workload.generate())
+    assert torch.allclose(outputs[1], outputs[0], atol=5e-5)
+    assert not torch.allclose(outputs[0], workload.generate(), atol=1e-3)
 
 
 @pytest.mark.parametrize("stack", ["operator_grouping", "[feature_slicer,operator_grouping]"])
