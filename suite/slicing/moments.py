@@ -1,7 +1,7 @@
 """Group normalization of a tensor that is never looked at whole: exact statistics from slices.
 
-Every slice's mean and centred sum of squares come from torch's own ``var_mean`` and are joined pairwise (Chan, Golub and
-LeVeque 1983), so no digit is lost where the mean is large; E[x^2] - E[x]^2 would lose them. float32 throughout, float64 for
+Every slice gives its mean and its centred sum of squares, in two passes, and these are joined pairwise (Chan, Golub and LeVeque
+1983), so no digit is lost where the mean is large; E[x^2] - E[x]^2 would lose them. float32 throughout, float64 for
 float64 input.
 """
 
@@ -25,12 +25,13 @@ class Moments:
     @classmethod
     def of(cls, x: Tensor, num_groups: int) -> Moments:
         """Of each group of each row: `x` is ``[N, C, ...]``, `mean` and `squares` are ``[N, G]``."""
-        import torch
-
-        grouped = in_full_precision(x).reshape(x.shape[0], num_groups, -1)
-        count = grouped.shape[-1]
-        variance, mean = torch.var_mean(grouped, dim=-1, correction=0)
-        return cls(count, mean, variance * count)
+        full = in_full_precision(x)
+        grouped = full.reshape(x.shape[0], num_groups, -1)
+        mean = grouped.mean(dim=-1)
+        # Several times as fast as torch.var_mean on a CPU. What is ours alone is centred in place.
+        ours = full is not x
+        centred = grouped.sub_(mean.unsqueeze(-1)) if ours else grouped - mean.unsqueeze(-1)
+        return cls(grouped.shape[-1], mean, centred.square_().sum(dim=-1))
 
     def joined(self, other: Moments) -> Moments:
         """Of both together."""
