@@ -2,8 +2,8 @@
 
 Spatial operators are cut by frames or images, temporal ones by pixels, linear layers and norms of tokens by tokens, attention
 that is not inside one of these by blocks of queries. Every operator gathers its whole output before the next one starts, so all
-that lies between operators is there whole: the paper's reason for grouping (`suite.optimizations.operator_grouping`), shown here
-as it is. Inside a group's slices nothing is cut again.
+that lies between operators is there whole: the paper's reason for grouping (`suite.optimizations.operator_grouping`), shown
+here as it is. Inside a group's slices nothing is cut again.
 """
 
 from __future__ import annotations
