@@ -180,15 +180,10 @@ def call_variant(module: Any) -> Hashable:
 
 def storage_bytes(modules: Iterable[nn.Module]) -> int:
     """Bytes that parameters and buffers of the modules hold, storage that they share counted once."""
-    return sum(storage_sizes(modules))
-
-
-def storage_sizes(modules: Iterable[nn.Module]) -> list[int]:
-    """Bytes of each storage that parameters and buffers of the modules lie in, in order of first appearance."""
     storages = {
         storage._cdata: storage.nbytes()
         for module in modules
         for tensor in (*module.parameters(), *module.buffers())
         for storage in (tensor.untyped_storage(),)
     }
-    return list(storages.values())
+    return sum(storages.values())

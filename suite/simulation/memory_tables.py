@@ -70,7 +70,8 @@ def _time_line(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserv
     share = (np.arange(len(owner)) - starts[owner]) / lengths[owner]
     call = begins[owner] + np.floor(share * (calls - begins)[owner]).astype(np.int64)
     codes = np.array([places[segment.place] for segment in segments])[owner]
-    kept = thinned(allocated, codes, np.zeros(len(codes), np.int64))
+    begin = max(int(np.flatnonzero(np.array([bool(s.stages) for s in segments])[owner])[0]) - 1, 0)  # weights are there
+    kept = begin + thinned(allocated[begin:], codes[begin:], np.zeros(len(codes) - begin, np.int64))
     names = list(places)
     columns = {
         "call": pa.array(call[kept]),
