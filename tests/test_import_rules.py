@@ -39,12 +39,20 @@ NOTHING_OF_OURS = ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "
 
 # Floors of suite, from the ground up; a file imports from its own floor or below.
 FLOORS = (
-    ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py", "suite/clock.py", "suite/fidelity.py"),
+    (
+        "suite/stage.py",
+        "suite/schema.py",
+        "suite/statistics.py",
+        "suite/errors.py",
+        "suite/clock.py",
+        "suite/fidelity.py",
+    ),
     ("suite/slicing",),
     ("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py")
     + ("suite/machine.py", "suite/roofline.py", "suite/calibration.py"),
     ("suite/optimizations", "suite/protocol.py"),
     ("suite/subject.py", "suite/profiling.py", "suite/probes", "suite/simulation", "suite/experiment.py"),
+    ("suite/planner.py",),
     ("suite/execution",),
     ("suite/build.py", "suite/progress.py"),
 )

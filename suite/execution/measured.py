@@ -24,6 +24,7 @@ from suite.environment import capture
 from suite.errors import ConfigError
 from suite.execution.facts import outcome_of, workload_facts
 from suite.experiment import Experiment, Result
+from suite.planner import planned
 from suite.probes.contract import Observation
 from suite.probes.latency import StageTimes
 from suite.record import Arm, Outcome, ProbeCost, Profile, Record, Sample, WorkloadFacts
@@ -83,6 +84,7 @@ class Measured:
 
 def _observe(experiment: Experiment, scratch: Path, say: Callable[[str], None], findings: _Findings) -> None:
     findings.environment = capture(experiment.placement.device)
+    experiment = planned(experiment, say)
     say("building")
     workload = experiment.make_workload()
     findings.workload = workload_facts(experiment, workload)

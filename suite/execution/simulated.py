@@ -20,6 +20,7 @@ from suite.errors import ConfigError
 from suite.execution.facts import outcome_of, workload_facts
 from suite.experiment import Experiment, Result
 from suite.optimizations.contract import is_exact
+from suite.planner import planned
 from suite.probes.attention import disagreements
 from suite.record import Applied, Arm, Outcome, Profile
 from suite.roofline import estimate, with_estimates
@@ -47,6 +48,7 @@ class Simulated:
 
 
 def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[str, Any]) -> Mapping[str, pa.Table]:
+    experiment = planned(experiment, say)
     workload = experiment.make_workload(replace(experiment.placement, device="meta"))
     facts["workload"] = workload_facts(experiment, workload)
     workload.placement = experiment.placement  # what optimizations go by: the device that is simulated

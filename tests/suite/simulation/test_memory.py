@@ -54,7 +54,8 @@ def peaks(table) -> dict[str, dict[str, int]]:
 
 @pytest.mark.parametrize(
     ("name", "stack", "tolerance"),
-    [(name, *kernel) for name in NAMED for kernel in (FUSED, MATH)] + [(name, *FUSED) for name in OTHERS],
+    [(name, *kernel) for name in NAMED for kernel in (FUSED, MATH)]
+    + [pytest.param(name, *FUSED, marks=pytest.mark.slow) for name in OTHERS],
 )
 @pytest.mark.usefixtures("two_threads")
 def test_peaks_are_the_profilers(

@@ -1,0 +1,133 @@
+"""The fewest slices under a memory budget, found by simulating the run with more and more of them.
+
+AutoSlices in a stack -> simulated peak with 1, 2, 4, ... slices -> the first count that fits, narrowed down -> PlannedSlices
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from suite.errors import ConfigError
+from suite.experiment import Experiment
+from suite.optimizations.auto_slices import AutoSlices, PlannedSlices
+from suite.workload import UnsupportedError
+
+GIB = 2**30
+Peak = Callable[[int], int]
+"""Peak bytes of the run with so many slices; one slice is the run as it is."""
+
+
+def planned(experiment: Experiment, say: Callable[[str], None] = lambda message: None) -> Experiment:
+    """The experiment with every `AutoSlices` of its stack replaced by the slices that it comes to.
+
+    Raises:
+        NotApplicableError: slicing changes nothing of this workload.
+        UnsupportedError: even the most slices do not fit; says by how much.
+        ConfigError: there is no budget.
+    """
+    stack = dict(experiment.stack)
+    for name, optimization in experiment.stack.items():
+        if isinstance(optimization, AutoSlices):
+            stack[name] = _plan(replace(experiment, stack=stack), name, optimization, say)
+    return replace(experiment, stack=stack)
+
+
+def fewest(peak: Peak, budget: int, most: int) -> tuple[int | None, dict[int, int]]:
+    """The smallest number of slices whose peak is within the budget while one fewer is not.
+
+    Doubles until the peak fits, then halves the gap. Where the peak does not fall everywhere with more slices, what is found
+    still fits and one fewer does not, though a still smaller number might.
+
+    Args:
+        peak: see `Peak`.
+        budget: bytes.
+        most: slices tried.
+
+    Returns:
+        the number, None where nothing fits; and every peak that was looked at.
+    """
+    seen = {1: peak(1)}
+    low = high = 1
+    while seen[high] > budget:
+        if high == most:
+            return None, seen
+        low, high = high, min(2 * high, most)
+        seen[high] = peak(high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        seen[middle] = peak(middle)
+        low, high = (low, middle) if seen[middle] <= budget else (middle, high)
+    return high, seen
+
+
+def _plan(experiment: Experiment, name: str, auto: AutoSlices, say: Callable[[str], None]) -> PlannedSlices:
+    budget = _budget(experiment, name, auto)
+
+    def peak(num_slices: int) -> int:
+        say(f"planning: {num_slices} slices")
+        return simulated_peak(_with(experiment, name, _sliced(auto, num_slices)), auto.counter)
+
+    most = auto.max_slices
+    count, seen = fewest(peak, budget, most)
+    if count is None:
+        least, best = min((peak_bytes, number) for number, peak_bytes in seen.items())
+        raise UnsupportedError(
+            f"nothing fits {budget / GIB:.2f} GiB: the least simulated peak ({auto.counter}) is {least / GIB:.2f} GiB with "
+            f"{best} slices, {(least - budget) / GIB:.2f} GiB too much"
+        )
+    return _sliced(auto, count, _told(count, seen, budget, auto.counter))
+
+
+def _sliced(auto: AutoSlices, num_slices: int, told: str = "") -> PlannedSlices:
+    return PlannedSlices(auto.grouping(num_slices) if num_slices > 1 else None, told)
+
+
+def _told(count: int, seen: dict[int, int], budget: int, counter: str) -> str:
+    if count == 1:
+        return f"no slices: the simulated peak ({counter}) of {seen[1] / GIB:.3f} GiB is within {budget / GIB:.3f} GiB"
+    return (
+        f"{count} slices: simulated peak ({counter}) {seen[count] / GIB:.3f} GiB of {budget / GIB:.3f} GiB allowed; "
+        f"{count - 1} would need {seen[count - 1] / GIB:.3f} GiB, none {seen[1] / GIB:.3f} GiB"
+    )
+
+
+def _budget(experiment: Experiment, name: str, auto: AutoSlices) -> int:
+    if auto.memory_budget_gib is not None:
+        return int(auto.memory_budget_gib * GIB)
+    if experiment.machine is None or experiment.machine.capacity_bytes is None:
+        raise ConfigError(
+            f"optimization.{name}.memory_budget_gib is not set: a number of GiB or machine=NAME is needed"
+        )
+    return experiment.machine.capacity_bytes
+
+
+def _with(experiment: Experiment, name: str, optimization: Any) -> Experiment:
+    return replace(experiment, stack={**experiment.stack, name: optimization})
+
+
+def simulated_peak(experiment: Experiment, counter: str) -> int:
+    """Peak bytes of one simulated generation of the experiment's stack, weights included.
+
+    Args:
+        experiment: whose other planned optimizations are in place.
+        counter: ``allocated`` or ``reserved``.
+
+    Raises:
+        NotApplicableError, UnsupportedError: as its optimizations say.
+    """
+    from suite.simulation.generation import simulate
+
+    workload = experiment.make_workload(replace(experiment.placement, device="meta"))
+    workload.placement = experiment.placement
+    with ExitStack() as handles:
+        replaying = True
+        for optimization in experiment.stack.values():
+            handle = optimization.apply(workload)
+            handles.callback(handle.revert)
+            replaying &= handle.replayable
+        found = simulate(workload, device=experiment.placement.device, replaying=replaying)
+    peaks = found.memory_peaks.column(f"{counter}_bytes").to_pylist()
+    return max(peaks)

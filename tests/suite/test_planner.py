@@ -1,0 +1,84 @@
+"""The planner: the fewest slices that fit, against brute force, and its answer against simulated and measured peaks.
+
+Names for the mirror: suite.optimizations.auto_slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite import record
+from suite.errors import ConfigError
+from suite.optimizations.auto_slices import AutoSlices
+from suite.planner import fewest, planned, simulated_peak
+from suite.progress import announce
+
+GIB = 2**30
+AUTO = ("workload=animatediff", "optimization=auto_slices")
+
+
+@given(peaks=st.lists(st.integers(1, 1000), min_size=2, max_size=40), budget=st.integers(1, 1000))
+def test_the_fewest_slices_are_those_of_a_linear_search_where_peaks_fall(peaks: list[int], budget: int) -> None:
+    falling = sorted(peaks, reverse=True)
+    found, seen = fewest(lambda slices: falling[slices - 1], budget, len(falling))
+    fitting = [number + 1 for number, peak in enumerate(falling) if peak <= budget]
+    assert found == (fitting[0] if fitting else None)
+    assert all(falling[number - 1] == peak for number, peak in seen.items())
+
+
+@given(peaks=st.lists(st.integers(1, 1000), min_size=2, max_size=40), budget=st.integers(1, 1000))
+def test_what_is_found_fits_and_one_fewer_does_not_however_peaks_go(peaks: list[int], budget: int) -> None:
+    found, seen = fewest(lambda slices: peaks[slices - 1], budget, len(peaks))
+    if found is not None:
+        assert peaks[found - 1] <= budget
+        assert found == 1 or (seen[found - 1] > budget)
+
+
+def test_a_planned_run_is_measured_within_its_budget(experiment: Callable, tmp_path: Path) -> None:
+    """At the size of a test the profiler confirms what the simulation promised, and that one slice fewer would not do."""
+    whole = simulated_peak(experiment("workload=animatediff", "device=cpu"), "allocated")
+    weights = 0.97 * whole  # most of this small model is weights: the budget lies between them and the whole
+    budget = (weights + whole) / 2 / GIB
+    overrides = (*AUTO, "device=cpu", f"optimization.auto_slices.memory_budget_gib={budget}", f"output_dir={tmp_path}")
+    run = experiment(*overrides, "probe=[memory]", "protocol=quick")
+    chosen = planned(run).stack["auto_slices"].grouping
+    assert chosen is not None
+    fewer = AutoSlices(budget, "allocated", 64, False).grouping(chosen.frame_slices - 1)
+    if chosen.frame_slices > 2:
+        stack = experiment("workload=animatediff", "device=cpu", "optimization=operator_grouping")
+        object.__setattr__(stack, "stack", {"operator_grouping": fewer})
+        assert simulated_peak(stack, "allocated") > budget * GIB
+    found = announce(run, rerun=False)
+    assert found.outcome.status == "ok"
+    assert f"{chosen.frame_slices} slices: simulated peak" in found.arms[0].optimizations[0].changes
+    (folder,) = record.find_records(tmp_path)
+    measured = max(record.load_table(folder, "memory_peaks").column("allocated_bytes").to_pylist())
+    assert measured <= budget * GIB
+
+
+def test_where_nothing_fits_the_outcome_says_by_how_much(experiment: Callable, tmp_path: Path) -> None:
+    overrides = (*AUTO, "execution=simulate", "optimization.auto_slices.memory_budget_gib=0.01")
+    found = announce(
+        experiment(*overrides, "optimization.auto_slices.max_slices=2", f"output_dir={tmp_path}"), rerun=False
+    )
+    assert found.outcome.status == "unsupported"
+    assert "GiB too much" in (found.outcome.reason or "")
+
+
+def test_what_fits_is_left_whole(experiment: Callable) -> None:
+    run = experiment(*AUTO, "execution=simulate", "machine=rtx_2080ti")
+    chosen = planned(run).stack["auto_slices"]
+    assert chosen.grouping is None
+    assert chosen.plan.startswith("no slices")
+
+
+def test_a_plan_needs_a_budget(experiment: Callable) -> None:
+    with pytest.raises(ConfigError, match="memory_budget_gib is not set"):
+        planned(experiment(*AUTO, "execution=simulate"))
+    with pytest.raises(ConfigError, match="memory_budget_gib=0"):
+        experiment(*AUTO, "optimization.auto_slices.memory_budget_gib=0")
