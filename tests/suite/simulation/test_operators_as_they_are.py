@@ -1,0 +1,165 @@
+"""What fake operators do not tell: temporaries against the profiler's, strides against real ones, a GPU's attention kernels.
+
+Names for the mirror: suite.simulation.scratch, suite.simulation.strides, suite.simulation.attention_kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from math import prod
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from suite.simulation.attention_kernels import call_of, cuda_kernel
+from suite.simulation.generation import simulate
+from suite.simulation.scratch import scratch_bytes
+from suite.simulation.strides import as_real, view_strides
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def profiled_scratch(run: Callable[[], torch.Tensor]) -> int:
+    """Peak of what is allocated while an operator runs, less its output."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.inference_mode(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        output = run()
+    level = peak = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            level += event.nbytes()
+            peak = max(peak, level)
+    return peak - output.numel() * output.element_size()
+
+
+@pytest.mark.skipif(
+    not torch.backends.cpu.get_cpu_capability().startswith("AVX512"),
+    reason="oneDNN's blocks are known for AVX-512 here",
+)
+@pytest.mark.parametrize(
+    ("image", "out_channels", "window", "stride"),
+    [
+        ((2, 4, 32, 32), 320, 3, 1),  # few channels stay as they are
+        ((2, 64, 32, 32), 64, 3, 1),
+        ((2, 64, 32, 32), 64, 1, 1),
+        ((2, 64, 32, 32), 4, 3, 1),  # padded to a block
+        ((2, 64, 32, 32), 64, 3, 2),
+        ((4, 24, 17, 19), 40, 3, 1),
+        ((1, 8, 16, 16), 8, 3, 1),  # small: by matrix product
+    ],
+)
+def test_a_convolutions_temporaries_are_the_profilers(
+    image: tuple[int, ...], out_channels: int, window: int, stride: int
+) -> None:
+    x, weight = torch.randn(image), torch.randn(out_channels, image[1], window, window)
+    padding = window // 2
+    args = (x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1)
+    output = torch.convolution(*args)
+    measured = profiled_scratch(lambda: torch.convolution(*args))
+    assert scratch_bytes("aten::convolution", args, output, "cpu") == pytest.approx(measured, rel=0.01)
+    assert scratch_bytes("aten::convolution", args, output, "cuda") == 0
+
+
+def test_temporaries_of_softmax_norms_and_upsampling_are_the_profilers() -> None:
+    scores = torch.randn(2, 4, 64, 64)
+    softmax = torch.ops.aten._safe_softmax
+    assert scratch_bytes("aten::_safe_softmax", (scores,), scores, "cuda") == pytest.approx(
+        profiled_scratch(lambda: softmax(scores, -1)), rel=0.01
+    )
+    across = torch.randn(64, 32, 16).transpose(0, 1)
+    measured = profiled_scratch(lambda: torch.layer_norm(across, [16]))
+    assert scratch_bytes("aten::native_layer_norm", (across,), across, "cpu") == pytest.approx(measured, rel=0.15)
+    for side in (16, 64):
+        image = torch.randn(1, 16, side, side)
+
+        def enlarge(image: torch.Tensor = image) -> torch.Tensor:
+            return torch.nn.functional.interpolate(image, scale_factor=2.0)
+
+        assert scratch_bytes("aten::upsample_nearest2d", (image,), enlarge(), "cpu") == pytest.approx(
+            profiled_scratch(enlarge),
+            abs=8192,  # indices and weights along each side
+        )
+
+
+@given(data=st.data(), factors=st.lists(st.integers(1, 4), min_size=2, max_size=5))
+def test_strides_of_views_are_those_of_real_tensors(data: st.DataObject, factors: list[int]) -> None:
+    order = data.draw(st.permutations(range(len(factors))))
+    tensor = torch.empty([factors[i] for i in order]).permute(*torch.argsort(torch.tensor(order)).tolist())
+    places = data.draw(st.lists(st.integers(1, len(factors)), max_size=3))
+    bounds = sorted({0, len(factors), *(min(place, len(factors)) for place in places)})
+    shape = [prod(factors[low:high]) for low, high in pairwise(bounds)]
+    shape.insert(data.draw(st.integers(0, len(shape))), 1)
+    try:
+        expected = tensor.view(shape).stride()
+    except RuntimeError:
+        expected = None
+    found = view_strides(tensor.shape, tensor.stride(), shape)
+    assert found == expected
+
+
+@pytest.mark.parametrize("strides", [(16, 1, 256, 16), (4096, 1, 256, 16), (4096, 256, 16, 1)])
+def test_one_image_in_channels_last_order_stays_what_it_is(strides: tuple[int, ...]) -> None:
+    shape = (1, 16, 16, 16)
+    real = torch.empty_strided(shape, strides)
+    with FakeTensorMode():
+        fake = torch.empty_strided(shape, strides)
+        divided = as_real("cpu", torch.ops.aten.div.Tensor, (fake, 2.0), fake / 2.0)
+    assert divided.stride() == (real / 2.0).stride()
+
+
+HALF, FULL = torch.float16, torch.float32
+ALL = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "head_dim", "options", "allowed", "kernel"),
+    [
+        (HALF, 64, {}, ALL, "flash"),
+        (FULL, 64, {}, ALL, "efficient"),  # flash takes halves only
+        (HALF, 512, {}, ALL, "efficient"),  # and at most 256 wide
+        (HALF, 64, {"attn_mask": torch.ones(8, 8, dtype=torch.bool)}, ALL, "efficient"),
+        (HALF, 64, {"attn_mask": torch.ones(8, 8, dtype=torch.bool)}, [ALL[0], ALL[2]], "math"),
+        (HALF, 64, {"is_causal": True}, ALL, "flash"),
+        (HALF, 64, {}, [SDPBackend.MATH], "math"),
+        (HALF, 64, {}, [SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH], "cudnn"),
+        (HALF, 160, {}, [SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH], "math"),
+    ],
+)
+def test_a_gpu_takes_the_first_kernel_that_takes_the_call(
+    dtype: torch.dtype, head_dim: int, options: dict, allowed: list, kernel: str
+) -> None:
+    query = torch.empty(1, 2, 8, head_dim, dtype=dtype)
+    with sdpa_kernel(allowed, set_priority=True):
+        assert cuda_kernel(call_of((query, query, query), options)) == kernel
+
+
+def test_without_a_kernel_a_call_fails_as_on_a_gpu() -> None:
+    query = torch.empty(1, 2, 8, 64, dtype=FULL)
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION]), pytest.raises(RuntimeError, match="No available kernel"):
+        cuda_kernel(call_of((query, query, query), {}))
+
+
+def test_a_simulated_gpu_falls_back_where_flash_refuses_a_mask(experiment: Callable) -> None:
+    """CLIP's causal text encoder comes with a mask, the U-Net's attention without one."""
+    run = experiment("execution=simulate", "device.name=cuda", "optimization=flash_attention")
+    assert run.placement.device == "cuda"
+    workload = run.make_workload(replace(run.placement, device="meta"))
+    workload.placement = run.placement
+    handle = run.stack["flash_attention"].apply(workload)
+    rows = simulate(workload, device="cuda").attention.to_pandas()
+    handle.revert()
+    kernels = rows.groupby("stage")["kernel"].agg(set).to_dict()
+    assert kernels["denoise_step"] == {"flash"}
+    assert kernels["text_encode"] <= {"flash", "math"}
