@@ -72,12 +72,12 @@ class CViViTDecoder(nn.Module):
             x_bSD = block(x_bSD)
 
         x_BTSD = self.norm(x_bSD).unflatten(0, (batch, times))
-        first_BFCHW = self._frames(self.to_first_frame(x_BTSD[:, :1]), 1)
-        rest_BFCHW = self._frames(self.to_frames(x_BTSD[:, 1:]), self.frames_per_token)
+        first_BFCHW = self.frames(self.to_first_frame(x_BTSD[:, :1]), 1)
+        rest_BFCHW = self.frames(self.to_frames(x_BTSD[:, 1:]), self.frames_per_token)
         videos_BFCHW = torch.cat([first_BFCHW, rest_BFCHW], dim=1)
-        return (videos_BFCHW / 2 + 0.5).clamp(0, 1)
+        return in_unit_range(videos_BFCHW)
 
-    def _frames(self, patches_BTSP: Tensor, frames_per_token: int) -> Tensor:
+    def frames(self, patches_BTSP: Tensor, frames_per_token: int) -> Tensor:
         """Flat patches ``[B, T, S, frames * C * height * width]`` put where they belong: ``[B, F, C, H, W]``."""
         side = self.patch_size
         batch, times = patches_BTSP.shape[:2]
@@ -85,3 +85,8 @@ class CViViTDecoder(nn.Module):
         patches = patches_BTSP.view(batch, times, rows, columns, frames_per_token, CHANNELS, side, side)
         frames = patches.permute(0, 1, 4, 5, 2, 6, 3, 7)  # B T f C R h Q w
         return frames.reshape(batch, times * frames_per_token, CHANNELS, rows * side, columns * side)
+
+
+def in_unit_range(videos: Tensor) -> Tensor:
+    """From [-1, 1] to [0, 1]; what lies outside is cut off."""
+    return (videos / 2 + 0.5).clamp(0, 1)

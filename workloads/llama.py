@@ -24,6 +24,7 @@ from suite.stage import DENOISER_FORWARD, mark_calls, stage
 from suite.workload import Placement, Request, Weights, Workload
 from workloads.random_weights import redraw_zero_weights, seeded_construction
 from workloads.requests import refuse
+from workloads.sliced_llama import SLICING_RECIPES
 from workloads.tokenizer import NOTE, byte_tokenizer
 
 
@@ -40,6 +41,7 @@ class Llama(Workload):
     family: ClassVar[str] = "language"
     media: ClassVar[str] = "text"
     attention_rules: ClassVar = (AttentionRule(r"^denoiser\..*\.(self_attn|attn|attention)$", "causal"),)
+    slicing_recipes: ClassVar = SLICING_RECIPES
 
     def __init__(
         self,

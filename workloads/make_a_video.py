@@ -30,6 +30,7 @@ from workloads.media_files import FRAMES_PER_SECOND, save_videos
 from workloads.part_files import load_parts
 from workloads.random_weights import redraw_zero_weights, seeded_construction
 from workloads.requests import guide, guided_prompts
+from workloads.sliced_space_time_unet import SLICING_RECIPES
 from workloads.space_time_unet import SpaceTimeUNet
 from workloads.tokenizer import NOTE, byte_tokenizer
 
@@ -59,6 +60,7 @@ class MakeAVideo(Workload):
         AttentionRule(r"\.cross_attention$", "cross"),
         AttentionRule(r"\.temporal_attention$", "temporal"),
     )
+    slicing_recipes: ClassVar = SLICING_RECIPES
 
     def __init__(
         self,

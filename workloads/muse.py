@@ -29,6 +29,7 @@ from workloads.media_files import save_images
 from workloads.part_files import load_parts
 from workloads.random_weights import redraw_zero_weights, seeded_construction
 from workloads.requests import guided_prompts, refuse
+from workloads.sliced_transformer import SLICING_RECIPES
 from workloads.t5_text import encode_text
 from workloads.tokenizer import NOTE, byte_tokenizer
 from workloads.transformer import GridPositions, TransformerBlock
@@ -83,6 +84,7 @@ class Muse(Workload):
         AttentionRule(r"\.self_attention$", "spatial"),
         AttentionRule(r"^decoder\..*mid_block\.attentions\.\d+$", "spatial"),
     )
+    slicing_recipes: ClassVar = SLICING_RECIPES
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ from workloads.media_files import save_images
 from workloads.part_files import load_parts
 from workloads.random_weights import redraw_zero_weights, seeded_construction
 from workloads.requests import guide, guided_prompts, refuse
+from workloads.sliced_transformer import SLICING_RECIPES
 from workloads.t5_text import encode_text
 from workloads.tokenizer import NOTE, byte_tokenizer
 from workloads.transformer import GridPositions, TransformerBlock
@@ -86,6 +87,7 @@ class Parti(Workload):
         AttentionRule(r"^denoiser\..*\.cross_attention$", "cross"),
         AttentionRule(r"^decoder\..*\.self_attention$", "spatial"),
     )
+    slicing_recipes: ClassVar = SLICING_RECIPES
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ from workloads.media_files import save_videos
 from workloads.part_files import load_parts
 from workloads.random_weights import redraw_zero_weights, seeded_construction
 from workloads.requests import guided_prompts
+from workloads.sliced_c_vivit import SLICING_RECIPES
 from workloads.t5_text import encode_text
 from workloads.tokenizer import NOTE, byte_tokenizer
 
@@ -53,6 +54,7 @@ class Phenaki(Workload):
         AttentionRule(r"^decoder\.temporal\..*\.self_attention$", "temporal"),
         AttentionRule(r"^decoder\.spatial\..*\.self_attention$", "spatial"),
     )
+    slicing_recipes: ClassVar = SLICING_RECIPES
 
     def __init__(
         self,

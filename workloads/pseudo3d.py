@@ -72,9 +72,9 @@ class PseudoAttention3d(nn.Module):
 
     def forward(self, x_bCHW: Tensor, num_frames: int, context_bSC: Tensor | None = None) -> Tensor:
         """``[B * F, C, H, W]``; each frame attends to the condition of its video, which is given once a frame."""
-        x_bCHW = x_bCHW + self._within_frames(self.spatial_attention, self.spatial_norm(x_bCHW))
+        x_bCHW = x_bCHW + self.within_frames(self.spatial_attention, self.spatial_norm(x_bCHW))
         if self.cross_norm is not None and self.cross_attention is not None:
-            x_bCHW = x_bCHW + self._within_frames(self.cross_attention, self.cross_norm(x_bCHW), context_bSC)
+            x_bCHW = x_bCHW + self.within_frames(self.cross_attention, self.cross_norm(x_bCHW), context_bSC)
         if self.temporal_norm is not None and self.temporal_attention is not None:
             x_pFC = to_time(self.temporal_norm(x_bCHW), num_frames).transpose(1, 2)
             x_pCF = self.temporal_attention(x_pFC).transpose(1, 2)
@@ -82,7 +82,8 @@ class PseudoAttention3d(nn.Module):
         return x_bCHW
 
     @staticmethod
-    def _within_frames(attention: Attention, x_bCHW: Tensor, context_bSC: Tensor | None = None) -> Tensor:
+    def within_frames(attention: Attention, x_bCHW: Tensor, context_bSC: Tensor | None = None) -> Tensor:
+        """`attention` of pixels ``[b, C, H, W]`` within their frame, or to a condition."""
         x_bPC = x_bCHW.flatten(2).transpose(1, 2)
         return attention(x_bPC, context_bSC).transpose(1, 2).unflatten(2, x_bCHW.shape[-2:])
 

@@ -19,6 +19,11 @@ from torch import Tensor, nn
 from workloads.pseudo3d import NORM_GROUPS, PseudoAttention3d, PseudoConv3d, ResBlock
 
 
+def concatenated(x_bCHW: Tensor, skip_bCHW: Tensor | None) -> Tensor:
+    """Along channels."""
+    return x_bCHW if skip_bCHW is None else torch.cat([x_bCHW, skip_bCHW], dim=1)
+
+
 class Layer(nn.Module):
     """A residual block and, at some levels, attention.
 
@@ -33,9 +38,15 @@ class Layer(nn.Module):
         self.attention = attention
 
     def forward(
-        self, x_bCHW: Tensor, embedding_bE: Tensor, num_frames: int, context_bSD: Tensor | None = None
+        self,
+        x_bCHW: Tensor,
+        embedding_bE: Tensor,
+        num_frames: int,
+        context_bSD: Tensor | None = None,
+        skip_bCHW: Tensor | None = None,
     ) -> Tensor:
-        """``[B * F, C, H, W]``."""
+        """``[B * F, C, H, W]``. A skip is concatenated to the features here, so that its joining can be part of the layer."""
+        x_bCHW = concatenated(x_bCHW, skip_bCHW)
         x_bCHW = self.block(x_bCHW, embedding_bE, num_frames)
         return x_bCHW if self.attention is None else self.attention(x_bCHW, num_frames, context_bSD)
 
@@ -159,7 +170,7 @@ class SpaceTimeUNet(nn.Module):
             x_bCHW = layer(x_bCHW, embedding_bE, num_frames, contexts[-1])
         for level, layers in enumerate(self.up):
             for layer in layers:
-                x_bCHW = layer(torch.cat([x_bCHW, skips.pop()], dim=1), embedding_bE, num_frames, contexts[-1 - level])
+                x_bCHW = layer(x_bCHW, embedding_bE, num_frames, contexts[-1 - level], skips.pop())
             if level < len(self.upsample):
                 x_bCHW = self.upsample[level](x_bCHW)
         x_bCHW = self.conv_out(self.activation(self.norm_out(x_bCHW)), num_frames)

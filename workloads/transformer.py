@@ -42,18 +42,25 @@ class Attention(nn.Module):
                 (or the first ones); those of a context are computed at the first call and stay.
             layer: number of this layer in `past`.
         """
-        query_BHNK = self._heads(self.query(x_BND))
+        query_BHNK = self.queries(x_BND)
         if past is not None and context_BSD is not None and past.get_seq_length(layer):
             key_BHSK, value_BHSK = past.layers[layer].keys, past.layers[layer].values
         else:
-            source_BSD = x_BND if context_BSD is None else context_BSD
-            key_BHSK, value_BHSK = self._heads(self.key(source_BSD)), self._heads(self.value(source_BSD))
+            key_BHSK, value_BHSK = self.keys_and_values(x_BND if context_BSD is None else context_BSD)
             if past is not None:
                 key_BHSK, value_BHSK = past.update(key_BHSK, value_BHSK, layer)
         # A single query comes after all keys that there are, so there is nothing to hide from it.
         is_causal = self.causal and x_BND.shape[1] > 1
         mixed_BHNK = nn.functional.scaled_dot_product_attention(query_BHNK, key_BHSK, value_BHSK, is_causal=is_causal)
         return self.out(mixed_BHNK.transpose(1, 2).flatten(2))
+
+    def queries(self, x_BND: Tensor) -> Tensor:
+        """``[B, H, N, K]``."""
+        return self._heads(self.query(x_BND))
+
+    def keys_and_values(self, source_BSD: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, H, S, K]`` each."""
+        return self._heads(self.key(source_BSD)), self._heads(self.value(source_BSD))
 
     def _heads(self, x_BND: Tensor) -> Tensor:
         """``[B, N, D]`` -> ``[B, H, N, K]``."""

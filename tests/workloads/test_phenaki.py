@@ -97,7 +97,7 @@ def test_a_tokens_patch_lands_at_its_place_and_time(decoder: CViViTDecoder) -> N
 @torch.inference_mode()
 def test_a_patch_lies_in_order_of_frames_channels_rows_and_columns(decoder: CViViTDecoder) -> None:
     patches_BTSP = torch.randn(1, 3, 6, 2 * 3 * 8 * 8)
-    frames_FCHW = decoder._frames(patches_BTSP, 2)[0]
+    frames_FCHW = decoder.frames(patches_BTSP, 2)[0]
     patch = patches_BTSP[0, 1, 4].view(2, 3, 8, 8)  # time 1, row 1, column 1
     assert frames_FCHW.shape == (6, 3, 16, 24)
     assert frames_FCHW[2:4, :, 8:16, 8:16].equal(patch)
