@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import ClassVar
 
 from suite.optimizations.contract import Handle
@@ -69,11 +71,11 @@ class OperatorGrouping:
 
 
 def all_recipes() -> Mapping[type, Recipe]:
-    """Of diffusers' modules."""
-    from suite.optimizations.grouping import image_unet, motion_unet, spatial, spatiotemporal_unet, vae
+    """Of diffusers' modules: what every file of `suite.optimizations.grouping` calls its ``RECIPES``."""
+    from suite.optimizations import grouping
 
-    families = (image_unet, motion_unet, spatial, spatiotemporal_unet, vae)
-    return by_class(recipe for family in families for recipe in family.RECIPES)
+    families = [import_module(f"{grouping.__name__}.{found.name}") for found in iter_modules(grouping.__path__)]
+    return by_class(recipe for family in families for recipe in getattr(family, "RECIPES", ()))
 
 
 def _said(modules: Mapping[str, int]) -> str:

@@ -3,7 +3,7 @@
     norm, keys, values by tokens | norm, queries, attention, residual, cross attention, norm, feed-forward, residual by tokens
 
 Attention is the only thing in a block through which tokens see each other, and it needs all keys but few queries at a time.
-What is there whole is what goes in, what comes out, keys and values; softmax over a query's keys is never cut, so this is exact.
+What is there whole is what goes in, what comes out, keys and values. Softmax over a query's keys is never cut: this is exact.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ class Stream(ABC):
     Every method gets some of the tokens, ``[B, n, ...]``, and `where` they are, for what depends on positions.
     """
 
+    answers: bool = True
+    """Whether anybody needs its output; if not, it gives keys and values only."""
     tokens: Tensor
-    attention: nn.Module
-    """Called around what the next three methods compute, so that whoever watches it sees attention where it is."""
+    attention: Any
+    """The module that is called around the next three methods, so that whoever watches its calls sees where attention is."""
 
     @abstractmethod
     def enter(self, x: Tensor, where: slice) -> Tensor:
@@ -55,7 +57,7 @@ class Stream(ABC):
 
 
 def run_streams(plan: SlicePlan, streams: Sequence[Stream], mask: Tensor | None = None) -> tuple[Tensor, ...]:
-    """The outputs of a block whose streams attend to each other and to themselves.
+    """The outputs of a block whose streams attend to each other and to themselves, of those that answer.
 
     Args:
         streams: in the order in which their keys follow each other.
@@ -65,7 +67,7 @@ def run_streams(plan: SlicePlan, streams: Sequence[Stream], mask: Tensor | None 
 
     key, value = _keys_and_values(plan, streams)
     outputs = []
-    for stream in streams:
+    for stream in (stream for stream in streams if stream.answers):
         output = None
         for where in blocks(plan, stream.tokens):
             with computing_slice():
