@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,7 +54,7 @@ def _observe_cuda(subject: Subject) -> dict[str, pa.Table]:
 def _observe_cpu(subject: Subject) -> dict[str, pa.Table]:
     path = subject.scratch / "memory.pt.trace.json"
     resident = ResidentMemory()
-    stages = StageWindows()
+    stages = StageWindows(resident.sample)
     with profiled("cpu", path, profile_memory=True), watched_by([StageScopes(), stages]), resident.sampled():
         subject.generate()
     found = attribute(read_trace(path), weights_bytes=storage_bytes(subject.workload.parts.values()))
@@ -69,15 +69,22 @@ def _observe_cpu(subject: Subject) -> dict[str, pa.Table]:
 
 @dataclass
 class StageWindows:
-    """A watcher that keeps when each stage was open, on the host's clock."""
+    """A watcher that keeps when each stage was open, on the host's clock.
 
+    Args:
+        at_edge: called inside every span at its edges, so that not even the shortest goes without a sample.
+    """
+
+    at_edge: Callable[[], None] = lambda: None
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     _open: list[tuple[str, float]] = field(default_factory=list)
 
     def enter(self, name: str) -> None:
         self._open.append((name, time.perf_counter()))
+        self.at_edge()
 
     def exit(self, name: str) -> None:
+        self.at_edge()
         opened, start = self._open.pop()
         self.spans.append((opened, start, time.perf_counter()))
 
@@ -93,21 +100,29 @@ class ResidentMemory:
     def __init__(self) -> None:
         self.times: list[float] = []
         self.bytes: list[int] = []
+        self._lock = threading.Lock()
+
+    def sample(self) -> None:
+        """Note the resident set now."""
+        import psutil
+
+        size = psutil.Process().memory_info().rss
+        with self._lock:
+            self.times.append(time.perf_counter())
+            self.bytes.append(size)
 
     @contextmanager
     def sampled(self) -> Iterator[None]:
-        import psutil
+        """Sample all through this block."""
+        done = threading.Event()
 
-        process, done = psutil.Process(), threading.Event()
-
-        def sample() -> None:
+        def keep_sampling() -> None:
             while True:
-                self.times.append(time.perf_counter())
-                self.bytes.append(process.memory_info().rss)
+                self.sample()
                 if done.wait(SAMPLING_S):
                     return
 
-        thread = threading.Thread(target=sample, name="genscope-resident-memory", daemon=True)
+        thread = threading.Thread(target=keep_sampling, name="genscope-resident-memory", daemon=True)
         thread.start()
         try:
             yield

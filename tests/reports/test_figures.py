@@ -39,6 +39,8 @@ MODULES = {
     "reports.figures.roofline",
     "reports.figures.sequence_length",
     "reports.figures.speedup",
+    "reports.figures.image_size_scaling",
+    "reports.figures.temporal_scaling",
 }
 
 

@@ -1,0 +1,91 @@
+"""Growth with image size and with frames, on records whose FLOPs follow the closed forms.
+
+Names for the mirror: reports.figures.image_size_scaling, reports.figures.temporal_scaling.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from reports import load
+from reports.exhibits import draw_figure
+from reports.figures import image_size_scaling, temporal_scaling
+from reports.style import house_style
+from suite import record
+from suite.record import TABLES, Outcome, Record, WorkloadFacts
+
+CHANNELS = 320
+
+
+def save(folder: Path, side: int, frames: int | None = None) -> None:
+    """One step of a model with one convolution, one spatial and one temporal attention over (side / 8)^2 positions."""
+    positions, number = (side // 8) ** 2, frames or 1
+    request = {"height": side, "width": side, "num_frames": frames, "batch_size": 1}
+    found = Record(
+        run_id=f"{side}-{frames}", name=f"{side}-{frames}", created="2026-01-01T00:00:00+00:00", execution="simulate",
+        workload=WorkloadFacts(name="toy", scale="paper"), outcome=Outcome(status="ok"), request=request,
+        config={"request": request},
+    )  # fmt: skip
+
+    def row(operator_class: str, flops: int, kind: str | None = None) -> dict:
+        part = None if kind is None else "core"
+        return {"stage": "denoise_step", "step": 0, "operator": "aten::op", "operator_class": operator_class, "calls": 1,
+                "attention_kind": kind, "attention_part": part, "flops": flops}  # fmt: skip
+
+    rows = [
+        row("convolution", 18 * CHANNELS**2 * positions * number),
+        row("attention", 4 * CHANNELS * positions**2 * number, "spatial"),
+        row("attention", 4 * CHANNELS * positions * number**2, "temporal"),
+    ]
+    calls = [
+        {"call": 0, "stage": "denoise_step", "step": 0, "attention_kind": "spatial", "batch": number, "heads": 8,
+         "query_length": positions, "key_length": positions, "head_dim": 40},
+    ]  # fmt: skip
+    peaks = [
+        {"stage": "denoise_step", "weights_bytes": 10, "activations_bytes": 1000 * positions, "allocated_bytes": 10}
+    ]
+    tables = {"operators": rows, "attention": calls, "memory_peaks": peaks}
+    record.save(
+        found,
+        {name: pa.Table.from_pylist(rows, schema=TABLES[name]) for name, rows in tables.items()},
+        folder / found.name,
+    )
+
+
+def test_exponents_over_image_size_are_those_of_the_closed_forms(tmp_path: Path) -> None:
+    for side in (64, 128, 256, 512):
+        save(tmp_path, side)
+    runs = load(tmp_path)
+    frame = image_size_scaling.data(runs)
+    sizes = frame["request_height"]
+    assert image_size_scaling.slope(sizes, frame["convolution"]) == pytest.approx(2)
+    assert image_size_scaling.slope(sizes, frame["score_bytes"]) == pytest.approx(4)
+    assert image_size_scaling.slope(sizes, frame["peak_activation_bytes"]) == pytest.approx(2)
+    assert frame["score_bytes"].tolist() == [2 * 8 * (side // 8) ** 4 for side in (64, 128, 256, 512)]
+    with house_style():
+        figure = draw_figure(image_size_scaling, runs)
+    assert figure is not None
+    assert "fourth power" in figure.caption
+
+
+def test_temporal_and_spatial_flops_cross_where_frames_equal_positions(tmp_path: Path) -> None:
+    for side in (64, 128):
+        for frames in (4, 8, 16):
+            save(tmp_path, side, frames)
+    runs = load(tmp_path)
+    frame = temporal_scaling.data(runs)
+    assert frame["crossing_frames"].tolist() == pytest.approx([64] * 3 + [256] * 3)
+    with house_style():
+        figure = draw_figure(temporal_scaling, runs)
+    assert figure is not None
+    assert "64 x 64 px: 64 frames; 128 x 128 px: 256 frames" in figure.caption
+
+
+def test_too_few_sizes_draw_nothing(tmp_path: Path) -> None:
+    save(tmp_path, 64, 4)
+    save(tmp_path, 128, 4)
+    assert image_size_scaling.data(load(tmp_path)).empty
+    assert temporal_scaling.data(load(tmp_path)).empty
