@@ -180,6 +180,14 @@ def rotary(positions: tuple[Tensor, Tensor] | None, offset: int = 0) -> Rotation
     return rotate
 
 
+def turned_in_pairs(x: Tensor, positions: tuple[Tensor, Tensor], where: slice) -> Tensor:
+    """``[B, n, H, K]``, each pair of channels turned by cosines and sines ``[1, N, 1, K]``, which both of a pair share."""
+    cosines, sines = at(positions[0][..., 0::2], where), at(positions[1][..., 1::2], where)
+    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack([first * cosines - second * sines, first * sines + second * cosines], dim=-1)
+    return turned.flatten(-2).type_as(x)
+
+
 def computes_plainly(attention: Any, processor: type) -> bool:
     """Whether `attention` does what `processor` does and nobody answers its calls, such as a cache of diffusers."""
     found = attention.processor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor, WanTransformerBlock
 from torch import Tensor, nn
 
@@ -12,8 +11,8 @@ from suite.optimizations.grouping.attention_streams import (
     Adaptation,
     DiffusersStream,
     Projections,
-    at,
     computes_plainly,
+    turned_in_pairs,
 )
 from suite.slicing.plan import SlicePlan
 from suite.slicing.recipe import Recipe, stock
@@ -51,13 +50,9 @@ class WanStream(DiffusersStream):
         return (x.float() + self.second.gated(block.ffn(adapted).float(), where)).type_as(x)
 
     def placed(self, x: Tensor, norm: nn.Module | None, where: slice) -> Tensor:
-        """Normalized across heads, then turned by pairs of channels."""
+        """Normalized across heads, then turned."""
         x = self._heads(x if norm is None else norm(x))
-        cosines, sines = self.positions[0][..., 0::2], self.positions[1][..., 1::2]
-        cosines, sines = at(cosines, where), at(sines, where)
-        first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
-        turned = torch.stack([first * cosines - second * sines, first * sines + second * cosines], dim=-1)
-        return turned.flatten(-2).type_as(x)
+        return turned_in_pairs(x, self.positions, where)
 
 
 def run_block(
