@@ -21,6 +21,7 @@ from diffusers.models.resnet import SpatioTemporalResBlock
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optimizations.exactness import BOUND, error
 from optimizations.live_bytes import peak_bytes
 from optimizations.tiny_models import MODELS, caller, made
 from torch import nn
@@ -31,9 +32,6 @@ from suite.optimizations.operator_grouping import OperatorGrouping
 from suite.slicing.recipe import Recipe
 from suite.subject import Subject
 from suite.workload import NotApplicableError, Request
-
-BOUND = {torch.float32: 1e-5, torch.float64: 1e-12}
-"""Relative error that is rounding."""
 
 
 def grouping(**changed: Any) -> OperatorGrouping:
@@ -81,11 +79,6 @@ def applied(model: nn.Module, *stack: Any, num_frames: int = 4) -> Any:
 @cache
 def model_of(name: str, dtype: torch.dtype) -> nn.Module:
     return made(name).to(dtype)
-
-
-def error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    assert found.shape == expected.shape
-    return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
 def check_exact(name: str, dtype: torch.dtype, sizes: tuple[int, ...], *stack: Any) -> None:
@@ -211,7 +204,13 @@ def test_a_workload_brings_recipes_of_its_own() -> None:
 
 def test_a_single_image_without_guidance_has_nothing_to_slice() -> None:
     with pytest.raises(NotApplicableError, match="a single image without guidance"):
-        grouping().apply(workload_of(model_of("image_unet", torch.float32), batch_size=1))
+        grouping().apply(workload_of(model_of("image_vae", torch.float32), batch_size=1))
+
+
+def test_a_single_image_still_has_feed_forwards() -> None:
+    handle = grouping().apply(workload_of(model_of("image_unet", torch.float32), batch_size=1))
+    handle.revert()
+    assert " FeedForward" in handle.changes
 
 
 def test_wrong_counts_are_one_sentence() -> None:
