@@ -78,9 +78,13 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
 
 
 def instantiate(node: Mapping[str, Any]) -> Any:
-    """The component that a YAML node describes: its ``_target_``, called with the node's other keys."""
-    arguments = {key: value for key, value in node.items() if key != "_target_"}
+    """The component that a YAML node describes: its ``_target_``, called with the node's other keys, components among them."""
+    arguments = {key: _instantiated(value) for key, value in node.items() if key != "_target_"}
     return find_target(node["_target_"])(**arguments)
+
+
+def _instantiated(value: Any) -> Any:
+    return instantiate(value) if isinstance(value, dict) and "_target_" in value else value
 
 
 def find_target(path: str) -> Callable[..., Any]:

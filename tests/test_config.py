@@ -27,6 +27,12 @@ def targets(node: Any) -> Iterator[dict[str, Any]]:
             yield from targets(value)
 
 
+def put_inside(document: dict[str, Any], component: str) -> set[str]:
+    """Components that a document's defaults put inside its own, each under its own name: ``- NAME@component``."""
+    places = [entry.split("@") for entry in document.get("defaults", []) if isinstance(entry, str) and "@" in entry]
+    return {name for name, package in places if package == component}
+
+
 def signature(path: str) -> set[str]:
     from suite.build import find_target
 
@@ -45,13 +51,14 @@ def test_every_option_composes(path: Path, compose: Callable) -> None:
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: str(path.relative_to(CONF)))
 def test_yaml_keys_equal_the_targets_signature(path: Path) -> None:
-    for node in targets(yaml.safe_load(path.read_text())):
+    document = yaml.safe_load(path.read_text())
+    for node in targets(document):
         expected = signature(node["_target_"])
         if "scales" in node:
             for scale, chosen in node["scales"].items():
                 assert set(chosen["dimensions"]) == expected, f"{path.stem} at scale={scale}"
         else:
-            assert set(node) - {"_target_"} == expected
+            assert set(node) - {"_target_"} | put_inside(document, path.stem) == expected
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "workload").glob("*.yaml")), ids=lambda path: path.stem)
@@ -67,8 +74,10 @@ def test_workloads_come_at_every_scale_with_request_keys_that_exist(path: Path) 
 def test_options_that_build_one_component_are_named_after_their_file() -> None:
     for group in ("optimization", "probe"):
         for path in (CONF / group).glob("*.yaml"):
-            content = yaml.safe_load(path.read_text())
-            assert list(content) in ([path.stem], ["defaults"]), "one component, or a stack of other options"
+            content = list(yaml.safe_load(path.read_text()))
+            assert content in ([path.stem], ["defaults", path.stem], ["defaults"]), (
+                "one component, or a stack of others"
+            )
 
 
 def test_stack_order_is_the_order_typed(experiment: Callable) -> None:

@@ -8,13 +8,12 @@ here as it is. Inside a group's slices nothing is cut again.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
 from suite.optimizations.contract import Handle
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import by_class, find_recipes, own_class, put_on
+from suite.slicing.recipe import by_class, find_recipes, named, put_on
 from suite.workload import NotApplicableError, Workload
 
 
@@ -54,10 +53,10 @@ class FeatureSlicer:
         served = [found for part in workload.parts.values() for found in find_recipes(part, recipes)]
         if not served:
             raise NotApplicableError("no part has a convolution, norm, linear layer or attention that is a module")
-        counts = Counter(own_class(module).__name__ for module, _ in served)
-        said = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-        handle = Handle(f"each by itself slice by slice: {said}; attention by blocks of queries")
+        plan = self.plan()
+        said = f"{named(module for module, _ in served)} and attention, by blocks of queries"
+        handle = Handle(f"each by itself slice by slice{plan.told()}: {said}")
         for module, recipe in served:
-            handle.on_revert(put_on(module, recipe, self.plan()))
-        handle.on_revert(patch_attention(self.plan()))
+            handle.on_revert(put_on(module, recipe, plan))
+        handle.on_revert(patch_attention(plan))
         return handle

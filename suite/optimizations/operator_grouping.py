@@ -8,7 +8,6 @@ not exact there). Which module has which groups: `suite.optimizations.grouping`,
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,7 +16,7 @@ from typing import ClassVar
 
 from suite.optimizations.contract import Handle
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, by_class, find_recipes, own_class, put_on
+from suite.slicing.recipe import Recipe, by_class, find_recipes, named, put_on
 from suite.workload import NotApplicableError, Workload
 
 
@@ -64,9 +63,10 @@ class OperatorGrouping:
             raise NotApplicableError(f"no module of {kinds} has groups of operators that are known here")
         if workload.request.num_rows == 1 and all(recipe.rows_only for _, recipe in served):
             raise NotApplicableError("a single image without guidance has nothing to slice (request.batch_size=1)")
-        handle = Handle(_said(Counter(own_class(module).__name__ for module, _ in served)))
+        plan = self.plan()
+        handle = Handle(f"computed slice by slice{plan.told()}: {named(module for module, _ in served)}")
         for module, recipe in served:
-            handle.on_revert(put_on(module, recipe, self.plan()))
+            handle.on_revert(put_on(module, recipe, plan))
         return handle
 
 
@@ -76,7 +76,3 @@ def all_recipes() -> Mapping[type, Recipe]:
 
     families = [import_module(f"{grouping.__name__}.{found.name}") for found in iter_modules(grouping.__path__)]
     return by_class(recipe for family in families for recipe in getattr(family, "RECIPES", ()))
-
-
-def _said(modules: Mapping[str, int]) -> str:
-    return "computed slice by slice: " + ", ".join(f"{count} {name}" for name, count in sorted(modules.items()))

@@ -35,6 +35,10 @@ class SlicePlan:
         """At most `count` slices of a feature of so many elements, each no smaller than `smallest_slice`."""
         return max(1, min(count, elements // self.smallest_slice))
 
+    def told(self) -> str:
+        """Which features are cut at all, in a few words; nothing where all are."""
+        return f" (features of {2 * self.smallest_slice:,} elements or more)" if self.smallest_slice > 1 else ""
+
 
 def cuts(length: int, count: int) -> list[tuple[int, int]]:
     """Bounds of at most `count` slices of equal size, the last one smaller where it does not come out even, none empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,12 @@ def own_class(module: nn.Module) -> type[nn.Module]:
     while kind.__base__ is not None and kind.__qualname__ == kind.__base__.__qualname__ and "forward" not in vars(kind):
         kind = kind.__base__
     return kind
+
+
+def named(modules: Iterable[nn.Module]) -> str:
+    """How many modules of each class there are: ``2 Conv2d, 1 Linear``."""
+    counts = Counter(own_class(module).__name__ for module in modules)
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
 def stock(module: nn.Module, *args: Any, **kwargs: Any) -> Any:

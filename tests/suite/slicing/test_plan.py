@@ -32,6 +32,13 @@ def test_small_features_are_cut_less() -> None:
     assert [plan.affordable(8, elements) for elements in (50, 250, 10_000)] == [1, 2, 8]
 
 
+def test_it_says_from_which_size_on_features_are_cut() -> None:
+    plan = SlicePlan(frame_slices=8, smallest_slice=1000)
+    assert plan.told() == " (features of 2,000 elements or more)"
+    assert [plan.affordable(8, elements) for elements in (1999, 2000)] == [1, 2]
+    assert not SlicePlan(frame_slices=8).told()
+
+
 @pytest.mark.parametrize("key", ["batch_slices", "frame_slices", "pixel_slices", "token_slices", "smallest_slice"])
 def test_a_count_below_one_is_one_sentence(key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key}=0: a whole number of at least 1"):
