@@ -1,6 +1,7 @@
-"""``python -m reports RUNS... --out DIR``: make a report of recorded runs.
+"""``python -m reports RUNS... --out DIR``: make a report of recorded runs; ``compare`` and ``claims`` are other commands.
 
-Exit codes: 0 all is well; 2 bad input, which includes a run that had to be left out of an otherwise finished report.
+Exit codes: 0 all is well; 1 a comparison found a regression; 2 bad input, which includes a run that had to be left out of
+an otherwise finished report.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +17,15 @@ if TYPE_CHECKING:
     from reports.runs import Runs
 
 BAD_INPUT = 2
+COMMANDS = ("claims", "compare")
+"""Modules of `reports.commands`; a folder of runs with such a name is written ./NAME."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        return import_module(f"reports.commands.{given[0]}").main(given[1:])
+    options = _parser().parse_args(given)
     from reports.publish import OutputError, check_target
     from reports.runs import NoRunsError
     from reports.runs import load as load_runs
@@ -51,7 +58,12 @@ def _report(runs: Runs, out: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m reports", description="Make a report of recorded runs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m reports",
+        description="Make a report of recorded runs.",
+        epilog="python -m reports claims RUNS...: published numbers beside ours. "
+        "python -m reports compare A B: has anything got worse?",
+    )
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUNS", help="a run's folder, or a folder that holds runs"
     )

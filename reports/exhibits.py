@@ -21,6 +21,7 @@ SECTIONS = {
     "memory": "Where does the memory go?",
     "cost": "What would it take elsewhere?",
     "optimizations": "What did each optimization buy?",
+    "claims": "Does it agree with what was published?",
     "setup": "What ran, and on what?",
     "outcomes": "How did it end?",
 }
@@ -91,8 +92,11 @@ def draw_figure(module: Any, runs: Runs) -> FigureExhibit | None:
 def build_table(module: Any, runs: Runs) -> TableExhibit | None:
     """One table in all forms; None when it has no rows."""
     frame: pd.DataFrame = module.build(runs)
-    if frame.empty:
-        return None
+    return None if frame.empty else table_of(module, frame)
+
+
+def table_of(module: Any, frame: pd.DataFrame) -> TableExhibit:
+    """A frame in all forms, as a table module reads it; columns without any value are left out."""
     frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *(column.name for column in module.COLUMNS)])))
     rendered = render(frame, [column for column in module.COLUMNS if frame[column.name].notna().any()])
     files = {

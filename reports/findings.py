@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.breakdown import by_kind, by_segment
+from reports.claims.assess import contradictions
 from reports.comparison import latencies
 from reports.memory import stage_peaks
 from reports.style import readable
@@ -32,6 +33,7 @@ def findings(runs: Runs) -> dict[str, list[str]]:
         "time": list(_time(runs)),
         "memory": list(_memory(runs)),
         "optimizations": list(_optimizations(runs)),
+        "claims": contradictions(runs),
     }
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from reports.exhibits import SECTIONS, FigureExhibit, TableExhibit
 from reports.facts import device_name
 from reports.findings import QUESTIONS, headline
+from reports.palette import VERDICT_COLOURS
+from suite.record import OUTCOMES
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "html"
 _MAX_DATA_CHARACTERS = 40_000
 """Numbers behind a figure are put into the page up to this length; beyond it only into its CSV file."""
+_WORDS = (*VERDICT_COLOURS, *OUTCOMES, "unreadable", "agrees", "differs")
+"""Cells that are told apart by colour."""
 _MAX_ROWS = 400
 """Rows of a table that the page holds; its files hold them all."""
 
@@ -39,6 +43,7 @@ def render_page(
         problems=runs.problems,
         headline=headline(dict(found)),
         sections=[_section(key, title, figures, tables, found) for key, title in SECTIONS.items()],
+        words=_WORDS,
         max_rows=_MAX_ROWS,
         max_data=_MAX_DATA_CHARACTERS,
     )

@@ -164,9 +164,26 @@ def load(*folders: str | os.PathLike[str], leave_out: str | os.PathLike[str] | N
                 problems.append(str(error).split("\n", 1)[0])
                 continue
             kept.append((path, msgspec.structs.replace(record, samples=[]), _samples_table(record.samples)))
+    kept, repeated = _latest(kept)
+    problems += repeated
     return Runs(
         [path for path, _, _ in kept], [record for _, record, _ in kept], [rows for _, _, rows in kept], problems
     )
+
+
+def _latest(
+    found: Sequence[tuple[Path, Record, pa.Table]],
+) -> tuple[list[tuple[Path, Record, pa.Table]], list[str]]:
+    """Of runs of one configuration (they have one run id) the latest, and a sentence for each of the others."""
+    latest: dict[str, Path] = {}
+    for path, record, _ in sorted(found, key=lambda run: run[1].created):
+        latest[record.run_id] = path
+    others = [
+        f"{path} is a run of the same configuration as {latest[record.run_id]} and not the later one"
+        for path, record, _ in found
+        if latest[record.run_id] != path
+    ]
+    return [run for run in found if latest[run[1].run_id] == run[0]], others
 
 
 def _run_folders(folders: Sequence[Path], leave_out: Path | None) -> list[Path]:

@@ -62,7 +62,8 @@ def _one_workload(runs: Runs) -> pd.DataFrame:
     square = frame[(frame["outcome"] == "ok") & (frame["request_height"] == frame["request_width"])]
     for _, rows in square.groupby(["workload", "scale", "execution", "precision"], sort=False, dropna=False):
         sizes = rows.drop_duplicates(["stack", "request_height"])
-        if sizes.groupby("stack")["request_height"].nunique().max() >= MIN_SIZES:
+        sizes = sizes[sizes.groupby("stack")["request_height"].transform("nunique") >= MIN_SIZES]
+        if len(sizes):
             return sizes[["run_id", "workload", "stack", "request_height", "precision"]].copy()
     return pd.DataFrame()
 

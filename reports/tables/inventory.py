@@ -76,7 +76,7 @@ def _beside(ours: int, claimed: Published | None) -> dict[str, Any]:
     return {
         "published": claimed.parameters,
         "difference": f"{ours / claimed.parameters - 1:+.1%}",
-        "seen": f"{claimed.seen}{note}",
+        "seen": f"{claimed.trust}{note}",
     }
 
 

@@ -86,3 +86,14 @@ def test_nothing_to_load(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(NoRunsError, match="not a folder"):
         load(tmp_path / "nowhere")
+
+
+def test_of_two_runs_of_one_configuration_the_later_counts_and_the_other_is_named(tmp_path: Path) -> None:
+    first = make_run(tmp_path, "parti", num_trials=2, folder="a")
+    later = msgspec.structs.replace(load_record(first), created="2027-01-01T00:00:00+00:00")
+    save(later, {}, tmp_path / "b")
+    runs = load(tmp_path)
+    assert [folder.name for folder in runs.folders] == ["b"]
+    (problem,) = runs.problems
+    assert problem.startswith(str(first))
+    assert "same configuration" in problem

@@ -69,7 +69,7 @@ def test_only_the_paper_scale_is_held_against_papers(tmp_path: Path) -> None:
 def test_what_is_only_recalled_says_so() -> None:
     recalled, computed = published("sd3", "denoiser"), published("stable_video_diffusion", "denoiser")
     assert recalled is not None
-    assert recalled.seen == "reported, not verified"
+    assert recalled.trust == "reported, not verified"
     assert computed is not None
     assert computed.parameters == pytest.approx(1524.6e6)
     assert published("stable_diffusion", "no such part") is published("no such workload", "denoiser") is None

@@ -1,0 +1,43 @@
+"""Published numbers beside ours, with a verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.claims.assess import assessed
+from reports.table import text
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+SECTION, ORDER = "claims", 10
+TITLE = "Claims"
+CAPTION = (
+    "Published numbers and what these runs say of them, one row a reading where a claim can be read in several ways. Ours is "
+    "measured (median and interval), estimated (roofline: a bound of the time from below), counted (FLOPs, lengths) or "
+    "simulated (memory). It agrees when it, or any value of its interval, is within the claim's tolerance. Numbers that "
+    "nobody looked up are reported, not verified. Claims that no run here can check are listed by: python -m reports "
+    "claims RUNS."
+)
+COLUMNS = (
+    text("Claim", "says"),
+    text("Of", "case"),
+    text("Published", "published"),
+    text("Seen in", "trust"),
+    text("On", "their_hardware"),
+    text("Read as", "reading"),
+    text("Ours", "ours"),
+    text("Ours is", "basis"),
+    text("Our hardware", "hardware"),
+    text("Verdict", "verdict"),
+    text("Why", "why"),
+    text("Runs", "runs"),
+    text("Source", "source"),
+)
+
+
+def build(runs: Runs) -> pd.DataFrame:
+    """A row for each claim, case and reading that these runs can check."""
+    return assessed(runs)
