@@ -17,7 +17,7 @@ from reports.units import is_number
 SOURCE = read_source("zhan_2024")
 
 GIB = 2**30
-METHODS = {"original": ORIGINAL, "naive_slicing": "naive_slicing", "streamlined": "operator_grouping+step_rehash"}
+METHODS = {"original": ORIGINAL, "naive_slicing": "naive_slicing", "streamlined": "streamlined"}
 """Their name of a method, and the stack that it is here."""
 
 _HALF = ("float16", "bfloat16")

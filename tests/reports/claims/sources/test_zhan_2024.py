@@ -12,7 +12,7 @@ from tests.reports.claims_records import operator, save_run, trials
 
 GIB = 2**30
 REQUEST = {"height": 576, "width": 1024, "num_frames": 16, "num_inference_steps": 25}
-STREAMLINED = ("operator_grouping", "step_rehash")
+STREAMLINED = ("streamlined",)
 CASE = "animatediff 576x1024 streamlined"
 
 
