@@ -99,6 +99,29 @@ def paired_ratio(reference: Values, candidate: Values, confidence: float = 0.95)
     return median_interval(top / bottom, confidence)
 
 
+def unpaired_ratio(reference: Values, candidate: Values, confidence: float = 0.95) -> Interval:
+    """Median of `candidate` over median of `reference`, from trials that have nothing to do with each other.
+
+    The two intervals are independent, so each at the square root of the confidence holds both medians at once with that
+    confidence, and then their quotient lies between the quotients of their ends. Wider than need be, never too narrow; what
+    differs between two processes or two days is in neither interval. `num_values` is that of the smaller sample.
+
+    Raises:
+        ValueError: no values, or one that is not positive.
+    """
+    samples = [np.asarray(values, dtype=np.float64) for values in (reference, candidate)]
+    if any((sample <= 0).any() for sample in samples):
+        raise ValueError("a ratio needs positive values")
+    below, above = (median_interval(sample, math.sqrt(confidence)) for sample in samples)
+    return Interval(
+        above.low / below.high,
+        above.median / below.median,
+        above.high / below.low,
+        min(below.num_values, above.num_values),
+        below.confidence * above.confidence,
+    )
+
+
 def verdict(speedup: Interval, min_effect: float = 0.02) -> Verdict:
     """What an interval of speed-ups allows one to say.
 

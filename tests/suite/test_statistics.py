@@ -18,6 +18,7 @@ from suite.statistics import (
     paired_ratio,
     percentile,
     relative_half_width,
+    unpaired_ratio,
     verdict,
 )
 
@@ -50,6 +51,26 @@ def test_95_percent_interval_covers_about_95_percent(name: str, count: int) -> N
     band = stats.binom(trials, 0.92).ppf(0.001), stats.binom(trials, 0.97).ppf(0.999)
     low, high = band if count >= 9 else (stats.binom(trials, 0.95).ppf(0.001), trials)
     assert low <= hits <= high
+
+
+@pytest.mark.parametrize("count", [6, 12, 30])
+def test_an_unpaired_ratio_covers_at_least_what_it_says(count: int) -> None:
+    random = np.random.default_rng(11)
+    trials = 600
+    hits = 0
+    for _ in range(trials):
+        interval = unpaired_ratio(random.lognormal(0, 0.3, count), 2 * random.lognormal(0, 0.3, count))
+        hits += interval.low <= 2 <= interval.high
+    assert hits >= stats.binom(trials, 0.95).ppf(0.001)
+
+
+def test_an_unpaired_ratio_is_that_of_the_medians_and_says_how_sure_it_is() -> None:
+    interval = unpaired_ratio([1.0, 2.0, 3.0, 4.0, 5.0], [6.0, 5.0, 7.0])
+    assert interval.median == 2
+    assert (interval.low, interval.high, interval.num_values) == (1.0, 7.0, 3)
+    assert interval.confidence == pytest.approx((1 - 2**-4) * (1 - 2**-2))
+    with pytest.raises(ValueError, match="positive"):
+        unpaired_ratio([1.0, 0.0], [1.0])
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
