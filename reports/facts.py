@@ -48,8 +48,8 @@ def device_name(environment: Mapping[str, Any]) -> str | None:
 
 
 def machine_name(record: Record) -> str | None:
-    """The machine that a run's times were estimated for; None where none were."""
-    machine = record.environment.get("machine")
+    """The machine that a run's times were estimated for, or would have been; None where none was named."""
+    machine = record.environment.get("machine") or record.config.get("machine")
     return machine.get("name") if isinstance(machine, Mapping) else None
 
 

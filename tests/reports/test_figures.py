@@ -41,6 +41,7 @@ MODULES = {
     "reports.figures.speedup",
     "reports.figures.image_size_scaling",
     "reports.figures.temporal_scaling",
+    "reports.figures.streamlined_table_1",
 }
 
 
