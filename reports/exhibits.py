@@ -97,8 +97,10 @@ def build_table(module: Any, runs: Runs) -> TableExhibit | None:
 
 def table_of(module: Any, frame: pd.DataFrame) -> TableExhibit:
     """A frame in all forms, as a table module reads it; columns without any value are left out."""
-    frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *(column.name for column in module.COLUMNS)])))
-    rendered = render(frame, [column for column in module.COLUMNS if frame[column.name].notna().any()])
+    # A table whose columns depend on the runs tells them itself.
+    columns = module.columns(frame) if hasattr(module, "columns") else module.COLUMNS
+    frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *(column.name for column in columns)])))
+    rendered = render(frame, [column for column in columns if frame[column.name].notna().any()])
     files = {
         "md": f"{module.CAPTION}\n\n{to_markdown(rendered)}",
         "csv": to_csv(frame),

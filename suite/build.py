@@ -26,8 +26,8 @@ from suite.workload import PRECISIONS, Placement, Request, Weights, Workload
 
 OUR_PACKAGES = ("suite.", "workloads.")
 DEVICES = ("auto", "cpu", "cuda")
-NOT_IDENTITY = ("output_dir", "rerun", "study", "save_output", "save_trace")
-"""Keys that say where results go or who asked for them, not what was measured."""
+NOT_IDENTITY = ("output_dir", "rerun", "study", "save_output", "save_trace", "smallest_slice")
+"""Keys that say where results go or who asked for them, not what was measured, and a default that arguments hold resolved."""
 
 
 def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[str] = ()) -> Experiment:

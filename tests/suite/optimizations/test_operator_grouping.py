@@ -226,7 +226,7 @@ def test_steps_may_be_skipped_on_top(name: str, experiment: Callable, smoke_work
     workload = smoke_workload(name)
     outputs = []
     for stack in ("[step_rehash]", "[feature_slicer,operator_grouping,step_rehash]"):
-        run = experiment(f"optimization={stack}", "optimization.step_rehash.reuse=last_layer")
+        run = experiment(f"optimization={stack}", "optimization.step_rehash.reuse=last_layer", "smallest_slice=2048")
         with Subject(workload, {"stack": run.stack}, run.protocol, tmp_path).configured("stack"):
             outputs.append(workload.generate())
     assert torch.allclose(outputs[1], outputs[0], atol=5e-5)
@@ -239,7 +239,7 @@ def test_whole_generations_come_out_the_same(
     name: str, stack: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
 ) -> None:
     workload = smoke_workload(name)
-    run = experiment(f"optimization={stack}")
+    run = experiment(f"optimization={stack}", "smallest_slice=2048")
     expected = workload.generate()
     subject = Subject(workload, {"stack": run.stack}, run.protocol, tmp_path)
     with subject.configured("stack") as said:
