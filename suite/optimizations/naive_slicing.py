@@ -16,6 +16,9 @@ from suite.optimizations.pipeline_calls import parameters, pipeline_of, replace_
 from suite.slicing.plan import cuts
 from suite.workload import NotApplicableError, Workload
 
+LEAST_FROM_IMAGE = 2
+"""Frames that a pipeline from an image can make: diffusers' takes guidance from the second frame on, and fails on one alone."""
+
 
 @dataclass(frozen=True)
 class NaiveSlicing:
@@ -29,7 +32,7 @@ class NaiveSlicing:
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for key, least in (("frames_from_text", 1), ("frames_from_image", 2)):
+        for key, least in (("frames_from_text", 1), ("frames_from_image", LEAST_FROM_IMAGE)):
             if getattr(self, key) < least:
                 raise ConfigError(
                     f"naive_slicing.{key}={getattr(self, key)}: a whole number of at least {least} is needed"
@@ -69,14 +72,17 @@ def independent_clips(call: Call, arguments: Mapping[str, Any], num_frames: int,
 
 
 def chained_clips(call: Call, arguments: Mapping[str, Any], num_frames: int, length: int) -> tuple[Any]:
-    """As `independent_clips`, and the image of each clip is the last frame of the one before."""
+    """As `independent_clips`, and the image of each clip is the last frame of the one before.
+
+    Of a last clip that is too short to be made, what is too much is made and dropped.
+    """
     import torch
     from diffusers.image_processor import VaeImageProcessor
 
     clips: list[torch.Tensor] = []
     image = arguments["image"]
     for size in lengths(num_frames, length):
-        clips.append(_frames(call, {**arguments, "image": image}, size))
+        clips.append(_frames(call, {**arguments, "image": image}, max(size, LEAST_FROM_IMAGE))[:, :size])
         # As pictures of 8 bits, which is what pipelines resize and normalize; a tensor they would take as it is.
         image = VaeImageProcessor.numpy_to_pil(VaeImageProcessor.pt_to_numpy(clips[-1][:, -1].float()))
     return (torch.cat(clips, dim=1),)

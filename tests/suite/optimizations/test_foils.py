@@ -82,6 +82,14 @@ def test_clips_from_an_image_go_on_from_the_last_frame() -> None:
     handle.revert()
 
 
+def test_a_last_clip_of_one_frame_is_made_of_two() -> None:
+    pipeline = FromImage()
+    NAIVE.apply(workload_of(pipeline, 5))
+    (video,) = pipeline(image="the first", num_frames=5)
+    assert video.shape == (1, 5, 3, 2, 2)
+    assert [call["num_frames"] for call in pipeline.calls] == [2, 2, 2]
+
+
 def test_clips_where_there_are_none() -> None:
     with pytest.raises(NotApplicableError, match="holds all 4"):
         NAIVE.apply(workload_of(Pipeline(), 4))
