@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from suite.slicing.plan import SlicePlan
@@ -59,6 +60,28 @@ def named(modules: Iterable[nn.Module]) -> str:
 def stock(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """What `module` computes by its class alone; what its submodules do stays as it is."""
     return own_class(module).forward(module, *args, **kwargs)
+
+
+_UNNAMED = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
+
+def arguments_by_name(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a call of `module`'s own forward, defaults included; those that its signature does not name are left out."""
+    of_class = signature(own_class(module).forward)
+    bound = of_class.bind(module, *args, **kwargs)
+    bound.apply_defaults()
+    _, *named_ones = (name for name, one in of_class.parameters.items() if one.kind not in _UNNAMED)
+    return {name: bound.arguments[name] for name in named_ones}
+
+
+def where(usual: Callable[[Any, Mapping[str, Any]], Any], run: Callable[..., Any]) -> Callable[..., Any]:
+    """`run` of a recipe, given arguments by name; a call that is not `usual` is left to the module itself."""
+
+    def checked(module: nn.Module, plan: SlicePlan, *args: Any, **kwargs: Any) -> Any:
+        given = arguments_by_name(module, args, kwargs)
+        return run(module, plan, **given) if usual(module, given) else stock(module, *args, **kwargs)
+
+    return checked
 
 
 def put_on(module: nn.Module, recipe: Recipe, plan: SlicePlan) -> Callable[[], None]:

@@ -6,14 +6,13 @@ The two halves of classifier-free guidance are such elements, and so are several
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, own_class, stock
+from suite.slicing.recipe import Recipe, arguments_by_name, stock
 from suite.slicing.sliced import sliced
 
 
@@ -25,10 +24,7 @@ def batch_recipe(serves: type[nn.Module], output_class: Callable[..., Any]) -> R
     """
 
     def run(module: nn.Module, plan: SlicePlan, *args: Any, **kwargs: Any) -> Any:
-        bound = signature(own_class(module).forward).bind(module, *args, **kwargs)
-        bound.apply_defaults()
-        _, *names = bound.arguments
-        arguments = {name: bound.arguments[name] for name in names}
+        arguments = arguments_by_name(module, args, kwargs)
         batch_size = arguments["sample"].shape[0]
         if min(batch_size, plan.batch_slices) == 1:
             return stock(module, **arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
@@ -17,7 +18,7 @@ from suite.optimizations.grouping.attention_streams import (
     rotary,
 )
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, stock
+from suite.slicing.recipe import Recipe, where
 from suite.slicing.tokens import by_rows, run_streams
 
 
@@ -27,12 +28,10 @@ def run_block(
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-    attention_kwargs: dict[str, Any] | None = None,
+    image_rotary_emb: tuple[Tensor, Tensor] | None,
+    **unused: Any,
 ) -> tuple[Tensor, Tensor]:
     """The video's tokens and the text's; positions turn the video's only."""
-    if attention_kwargs or not computes_plainly(module.attn1, CogVideoXAttnProcessor2_0):
-        return stock(module, hidden_states, encoder_hidden_states, temb, image_rotary_emb, attention_kwargs)
 
     def rows(video: Tensor, text: Tensor, temb: Tensor) -> tuple[Tensor, ...]:
         (first, first_of_text), (second, second_of_text) = (
@@ -55,4 +54,8 @@ def adaptations(norm: Any, temb: Tensor) -> tuple[Adaptation, Adaptation]:
     return Adaptation(norm.norm, *parts[:3]), Adaptation(norm.norm, *parts[3:])
 
 
-RECIPES = (Recipe(CogVideoXBlock, run_block),)
+def usual(module: Any, given: Mapping[str, Any]) -> bool:
+    return not given["attention_kwargs"] and computes_plainly(module.attn1, CogVideoXAttnProcessor2_0)
+
+
+RECIPES = (Recipe(CogVideoXBlock, where(usual, run_block)),)

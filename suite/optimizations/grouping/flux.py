@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from suite.optimizations.grouping.attention_streams import (
     rotary,
 )
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, stock
+from suite.slicing.recipe import Recipe, where
 from suite.slicing.tokens import by_rows, run_streams
 
 LARGEST_HALF = 65504
@@ -35,12 +36,10 @@ def run_block(
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-    joint_attention_kwargs: dict[str, Any] | None = None,
+    image_rotary_emb: tuple[Tensor, Tensor] | None,
+    **unused: Any,
 ) -> tuple[Tensor, Tensor]:
     """The text's tokens and the image's, ``[B, T, D]`` and ``[B, N, D]``."""
-    if joint_attention_kwargs or not computes_plainly(module.attn, FluxAttnProcessor):
-        return stock(module, hidden_states, encoder_hidden_states, temb, image_rotary_emb, joint_attention_kwargs)
 
     def rows(image: Tensor, text: Tensor, temb: Tensor) -> tuple[Tensor, ...]:
         of_text = adaptations(module.norm1_context, module.norm2_context, temb)
@@ -63,12 +62,10 @@ def run_single_block(
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-    joint_attention_kwargs: dict[str, Any] | None = None,
+    image_rotary_emb: tuple[Tensor, Tensor] | None,
+    **unused: Any,
 ) -> tuple[Tensor, Tensor]:
     """As `run_block`; text and image are never one tensor."""
-    if joint_attention_kwargs or not computes_plainly(module.attn, FluxAttnProcessor):
-        return stock(module, hidden_states, encoder_hidden_states, temb, image_rotary_emb, joint_attention_kwargs)
 
     def rows(image: Tensor, text: Tensor, temb: Tensor) -> tuple[Tensor, ...]:
         first = Adaptation(module.norm.norm, *conditions(module.norm, temb, 3))
@@ -90,4 +87,11 @@ def clipped(x: Tensor) -> Tensor:
     return x.clip_(-LARGEST_HALF, LARGEST_HALF) if x.dtype == torch.float16 else x
 
 
-RECIPES = (Recipe(FluxTransformerBlock, run_block), Recipe(FluxSingleTransformerBlock, run_single_block))
+def usual(module: Any, given: Mapping[str, Any]) -> bool:
+    return not given["joint_attention_kwargs"] and computes_plainly(module.attn, FluxAttnProcessor)
+
+
+RECIPES = (
+    Recipe(FluxTransformerBlock, where(usual, run_block)),
+    Recipe(FluxSingleTransformerBlock, where(usual, run_single_block)),
+)

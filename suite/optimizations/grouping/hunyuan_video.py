@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers.models.transformers.transformer_hunyuan_video import (
@@ -22,7 +23,7 @@ from suite.optimizations.grouping.attention_streams import (
 )
 from suite.optimizations.grouping.flux import adaptations
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, stock
+from suite.slicing.recipe import Recipe, where
 from suite.slicing.tokens import by_rows, run_streams
 
 
@@ -32,14 +33,10 @@ def run_block(
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    attention_mask: Tensor | None = None,
-    freqs_cis: tuple[Tensor, Tensor] | None = None,
-    *unused: Any,
-    **also_unused: Any,
+    attention_mask: Tensor | None,
+    freqs_cis: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
     """The video's tokens and the text's."""
-    if not _sliceable(module, attention_mask):
-        return stock(module, hidden_states, encoder_hidden_states, temb, attention_mask, freqs_cis)
 
     def rows(video: Tensor, text: Tensor, temb: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
         of_video = adaptations(module.norm1, module.norm2, temb)
@@ -61,14 +58,10 @@ def run_single_block(
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    attention_mask: Tensor | None = None,
-    image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-    *unused: Any,
-    **also_unused: Any,
+    attention_mask: Tensor | None,
+    image_rotary_emb: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
     """As `run_block`; video and text are never one tensor."""
-    if not _sliceable(module, attention_mask):
-        return stock(module, hidden_states, encoder_hidden_states, temb, attention_mask, image_rotary_emb)
 
     def rows(video: Tensor, text: Tensor, temb: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
         first = Adaptation(module.norm.norm, *conditions(module.norm, temb, 3))
@@ -79,13 +72,14 @@ def run_single_block(
     return video, text
 
 
-def _sliceable(module: Any, mask: Tensor | None) -> bool:
+def usual(module: Any, given: Mapping[str, Any]) -> bool:
     """Whether attention is the usual one, and its mask the same for all queries: ``[B, 1, 1, S]``."""
+    mask = given["attention_mask"]
     same_for_all = mask is None or (mask.ndim == 4 and mask.shape[1:3] == (1, 1))
     return same_for_all and computes_plainly(module.attn, HunyuanVideoAttnProcessor2_0)
 
 
 RECIPES = (
-    Recipe(HunyuanVideoTransformerBlock, run_block),
-    Recipe(HunyuanVideoSingleTransformerBlock, run_single_block),
+    Recipe(HunyuanVideoTransformerBlock, where(usual, run_block)),
+    Recipe(HunyuanVideoSingleTransformerBlock, where(usual, run_single_block)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers.models.transformers.transformer_ltx import (
@@ -18,7 +19,7 @@ from suite.optimizations.grouping.attention_streams import (
     computes_plainly,
 )
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, stock
+from suite.slicing.recipe import Recipe, where
 from suite.slicing.tokens import by_rows, run_streams
 
 
@@ -36,12 +37,10 @@ def run_block(
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-    encoder_attention_mask: Tensor | None = None,
+    image_rotary_emb: tuple[Tensor, Tensor] | None,
+    encoder_attention_mask: Tensor | None,
 ) -> Tensor:
     """``[B, N, D]``."""
-    if not all(computes_plainly(attention, LTXVideoAttnProcessor) for attention in (module.attn1, module.attn2)):
-        return stock(module, hidden_states, encoder_hidden_states, temb, image_rotary_emb, encoder_attention_mask)
     batch_size = len(hidden_states)
     positions = image_rotary_emb or (None, None)
     cosines, sines = (part if part is None else part.expand(batch_size, -1, -1) for part in positions)
@@ -67,4 +66,8 @@ def run_block(
     return by_rows(plan, rows, inputs)[0]
 
 
-RECIPES = (Recipe(LTXVideoTransformerBlock, run_block),)
+def usual(module: Any, given: Mapping[str, Any]) -> bool:
+    return all(computes_plainly(attention, LTXVideoAttnProcessor) for attention in (module.attn1, module.attn2))
+
+
+RECIPES = (Recipe(LTXVideoTransformerBlock, where(usual, run_block)),)

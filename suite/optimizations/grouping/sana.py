@@ -9,6 +9,7 @@ Linear attention has no softmax over keys: all that queries need of them is one 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from torch.nn import functional
 from suite.optimizations.grouping.attention_streams import Adaptation, computes_plainly
 from suite.optimizations.grouping.linear_attention import LinearAttention, attend_linearly
 from suite.slicing.plan import SlicePlan, cuts
-from suite.slicing.recipe import Recipe, stock
+from suite.slicing.recipe import Recipe, where
 from suite.slicing.sliced import computing_slice, sliced
 from suite.slicing.tokens import by_rows
 
@@ -35,18 +36,13 @@ def run_image_block(
     module: Any,
     plan: SlicePlan,
     hidden_states: Tensor,
-    attention_mask: Tensor | None = None,
-    encoder_hidden_states: Tensor | None = None,
-    encoder_attention_mask: Tensor | None = None,
-    timestep: Any = None,
-    height: Any = None,
-    width: Any = None,
+    encoder_hidden_states: Tensor | None,
+    encoder_attention_mask: Tensor | None,
+    timestep: Tensor,
+    width: int,
+    **unused: Any,
 ) -> Tensor:
     """``[B, H * W, D]``."""
-    plain = computes_plainly(module.attn1, SanaLinearAttnProcessor2_0)
-    if not (plain and _usual(module, GLUMBConv, SanaAttnProcessor2_0)):
-        given = attention_mask, encoder_hidden_states, encoder_attention_mask, timestep, height, width
-        return stock(module, hidden_states, *given)
 
     def rows(x: Tensor, text: Tensor | None, mask: Tensor | None, timestep: Tensor) -> tuple[Tensor, ...]:
         first, second = adaptations(module, timestep[:, None])
@@ -60,29 +56,16 @@ def run_video_block(
     module: Any,
     plan: SlicePlan,
     hidden_states: Tensor,
-    attention_mask: Tensor | None = None,
-    encoder_hidden_states: Tensor | None = None,
-    encoder_attention_mask: Tensor | None = None,
-    timestep: Any = None,
-    frames: Any = None,
-    height: Any = None,
-    width: Any = None,
-    rotary_emb: Any = None,
+    encoder_hidden_states: Tensor | None,
+    encoder_attention_mask: Tensor | None,
+    timestep: Tensor,
+    frames: int,
+    height: int,
+    width: int,
+    rotary_emb: tuple[Tensor, Tensor],
+    **unused: Any,
 ) -> Tensor:
     """``[B, F * H * W, D]``."""
-    plain = rotary_emb is not None and computes_plainly(module.attn1, SanaLinearAttnProcessor3_0)
-    if not (plain and _usual(module, GLUMBTempConv, VideoAttnProcessor)):
-        given = (
-            attention_mask,
-            encoder_hidden_states,
-            encoder_attention_mask,
-            timestep,
-            frames,
-            height,
-            width,
-            rotary_emb,
-        )
-        return stock(module, hidden_states, *given)
 
     def rows(x: Tensor, text: Tensor | None, mask: Tensor | None, timestep: Tensor) -> tuple[Tensor, ...]:
         first, second = adaptations(module, timestep)
@@ -156,7 +139,17 @@ def _gated(ff: Any, wide: Tensor) -> Tensor:
     return ff.conv_point(values * functional.silu(gate))
 
 
-def _usual(module: Any, feed_forward: type, cross_processor: type) -> bool:
+def usual_image(module: Any, given: Mapping[str, Any]) -> bool:
+    plain = computes_plainly(module.attn1, SanaLinearAttnProcessor2_0)
+    return plain and _as_released(module, GLUMBConv, SanaAttnProcessor2_0)
+
+
+def usual_video(module: Any, given: Mapping[str, Any]) -> bool:
+    plain = given["rotary_emb"] is not None and computes_plainly(module.attn1, SanaLinearAttnProcessor3_0)
+    return plain and _as_released(module, GLUMBTempConv, VideoAttnProcessor)
+
+
+def _as_released(module: Any, feed_forward: type, cross_processor: type) -> bool:
     """Whether there is cross attention, and the rest is as the released models have it."""
     cross = getattr(module, "attn2", None)
     plain = cross is not None and computes_plainly(cross, cross_processor)
@@ -164,4 +157,7 @@ def _usual(module: Any, feed_forward: type, cross_processor: type) -> bool:
     return plain and type(ff) is feed_forward and ff.norm_type is None and not ff.residual_connection
 
 
-RECIPES = (Recipe(SanaTransformerBlock, run_image_block), Recipe(SanaVideoTransformerBlock, run_video_block))
+RECIPES = (
+    Recipe(SanaTransformerBlock, where(usual_image, run_image_block)),
+    Recipe(SanaVideoTransformerBlock, where(usual_video, run_video_block)),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers.models.attention import JointTransformerBlock
@@ -18,7 +19,7 @@ from suite.optimizations.grouping.attention_streams import (
 )
 from suite.optimizations.grouping.flux import adaptations
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, stock
+from suite.slicing.recipe import Recipe, where
 from suite.slicing.tokens import Stream, by_rows, run_streams
 
 
@@ -46,12 +47,9 @@ def run_block(
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    joint_attention_kwargs: dict[str, Any] | None = None,
+    **unused: Any,
 ) -> tuple[Tensor | None, Tensor]:
-    """The text's tokens, None after the last block, and the image's. Blocks with a second attention compute as they are."""
-    unusual = module.use_dual_attention or module._chunk_size is not None or joint_attention_kwargs
-    if unusual or not computes_plainly(module.attn, JointAttnProcessor2_0):
-        return stock(module, hidden_states, encoder_hidden_states, temb, joint_attention_kwargs)
+    """The text's tokens, None after the last block, and the image's."""
 
     def rows(image: Tensor, text: Tensor, temb: Tensor) -> tuple[Tensor, ...]:
         of_image = adaptations(module.norm1, module.norm2, temb)
@@ -68,4 +66,10 @@ def run_block(
     return (text[0] if text else None), image
 
 
-RECIPES = (Recipe(JointTransformerBlock, run_block),)
+def usual(module: Any, given: Mapping[str, Any]) -> bool:
+    """Whether there is one attention, computed as ever, and nobody has asked for feed-forwards in chunks."""
+    unusual = module.use_dual_attention or module._chunk_size is not None or given["joint_attention_kwargs"]
+    return not unusual and computes_plainly(module.attn, JointAttnProcessor2_0)
+
+
+RECIPES = (Recipe(JointTransformerBlock, where(usual, run_block)),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor, WanTransformerBlock
@@ -15,7 +16,7 @@ from suite.optimizations.grouping.attention_streams import (
     turned_in_pairs,
 )
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, stock
+from suite.slicing.recipe import Recipe, where
 from suite.slicing.tokens import by_rows, run_streams
 
 
@@ -64,8 +65,6 @@ def run_block(
     rotary_emb: tuple[Tensor, Tensor],
 ) -> Tensor:
     """``[B, N, D]``."""
-    if not all(computes_plainly(attention, WanAttnProcessor) for attention in (module.attn1, module.attn2)):
-        return stock(module, hidden_states, encoder_hidden_states, temb, rotary_emb)
 
     def rows(video: Tensor, text: Tensor, temb: Tensor) -> tuple[Tensor, ...]:
         return run_streams(plan, [WanStream(module, video, text, temb, rotary_emb)])
@@ -73,4 +72,8 @@ def run_block(
     return by_rows(plan, rows, (hidden_states, encoder_hidden_states, temb))[0]
 
 
-RECIPES = (Recipe(WanTransformerBlock, run_block),)
+def usual(module: Any, given: Mapping[str, Any]) -> bool:
+    return all(computes_plainly(attention, WanAttnProcessor) for attention in (module.attn1, module.attn2))
+
+
+RECIPES = (Recipe(WanTransformerBlock, where(usual, run_block)),)

@@ -8,7 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from suite.slicing.plan import SlicePlan
-from suite.slicing.recipe import Recipe, by_class, find_recipes, own_class, put_on, replace_forward, stock
+from suite.slicing.recipe import (
+    Recipe,
+    arguments_by_name,
+    by_class,
+    find_recipes,
+    named,
+    own_class,
+    put_on,
+    replace_forward,
+    stock,
+    where,
+)
 from suite.stage import mark_calls
 
 
@@ -62,3 +73,34 @@ def test_a_forward_that_an_instance_had_already_comes_back() -> None:
     assert torch.equal(layer(torch.zeros(1)), torch.ones(1))
     undo()
     assert layer.forward is theirs
+
+
+class Scaled(nn.Module):
+    def forward(self, x: Tensor, factor: float = 2.0, *others: Any, mask: Tensor | None = None, **more: Any) -> Tensor:
+        return x * factor if mask is None else x * mask
+
+
+def test_arguments_by_name_have_defaults_and_nothing_that_the_signature_leaves_open() -> None:
+    x = torch.ones(2)
+    assert arguments_by_name(Scaled(), (x,), {}) == {"x": x, "factor": 2.0, "mask": None}
+    assert arguments_by_name(Scaled(), (x, 3.0, "other"), {"more": 1}) == {"x": x, "factor": 3.0, "mask": None}
+
+
+def test_a_call_that_is_not_usual_is_left_to_the_module_with_all_its_arguments() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def usual(module: Any, given: Any) -> bool:
+        seen.append(dict(given))
+        return given["mask"] is None
+
+    recipe = Recipe(Scaled, where(usual, lambda module, plan, x, factor, mask: x + factor))
+    module, x = Scaled(), torch.ones(2)
+    put_on(module, recipe, SlicePlan())
+    with torch.no_grad():
+        assert torch.equal(module(x, 5.0), x + 5)
+        assert torch.equal(module(x, 5.0, "other", mask=torch.zeros(2), more=1), torch.zeros(2))
+    assert [given["factor"] for given in seen] == [5.0, 5.0]
+
+
+def test_modules_are_named_by_class_with_their_number() -> None:
+    assert named([nn.Linear(1, 1), nn.SiLU(), nn.Linear(1, 1)]) == "2 Linear, 1 SiLU"
