@@ -61,10 +61,14 @@ class OperatorGrouping:
         if not served:
             kinds = ", ".join(sorted({type(part).__name__ for part in workload.parts.values()}))
             raise NotApplicableError(f"no module of {kinds} has groups of operators that are known here")
-        if workload.request.num_rows == 1 and all(recipe.rows_only for _, recipe in served):
+        single = workload.request.num_rows == 1
+        cut = [module for module, recipe in served if recipe.cuts and not (single and recipe.rows_only)]
+        if not cut:
             raise NotApplicableError("a single image without guidance has nothing to slice (request.batch_size=1)")
         plan = self.plan()
-        handle = Handle(f"computed slice by slice{plan.told()}: {named(module for module, _ in served)}")
+        handle = Handle(f"computed slice by slice{plan.told()}: {named(cut)}")
+        in_place = [module for module, recipe in served if not recipe.cuts]
+        handle.changes += f"; with activations in place: {named(in_place)}" if in_place else ""
         for module, recipe in served:
             handle.on_revert(put_on(module, recipe, plan))
         return handle

@@ -27,6 +27,8 @@ class Recipe:
     """``run(module, plan, *args, **kwargs)`` instead of ``module.forward(*args, **kwargs)``."""
     rows_only: bool = False
     """Whether it cuts nothing but the batch, or frames: a single image is left as it is."""
+    cuts: bool = True
+    """Whether it cuts anything itself; if not, it makes the most of slices that others cut, with activations in place."""
 
 
 def by_class(recipes: Iterable[Recipe]) -> Mapping[type, Recipe]:

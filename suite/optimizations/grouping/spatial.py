@@ -87,7 +87,7 @@ def run_residual_block(module: Any, plan: SlicePlan, input_tensor: Tensor, temb:
 
 
 RECIPES = (
-    Recipe(ResnetBlock2D, run_residual_block, rows_only=True),
+    Recipe(ResnetBlock2D, run_residual_block, rows_only=True, cuts=False),
     Recipe(Downsample2D, run_resampler, rows_only=True),
     Recipe(Upsample2D, run_resampler, rows_only=True),
 )
