@@ -19,7 +19,7 @@ SECTION, ORDER = "outcomes", 5
 TITLE = "What applies to what"
 CAPTION = (
     "How every optimization ended on every workload, and why where that is not ok. Same operators: it ran, with as many calls "
-    "and FLOPs of every class in every stage as the workload out of the box, so that it changed no operator. A dash: not asked."
+    "and FLOPs of every class that computes, in every stage, as the workload out of the box. A dash: not asked for."
 )
 SAME_OPERATORS = "same operators"
 WHY = "why"
@@ -54,11 +54,14 @@ def build(runs: Runs) -> pd.DataFrame:
 
 
 def _operators(runs: Runs) -> dict[str, dict[Any, Any]]:
-    """Calls and FLOPs of each run's operators by stage and class. What lies between operators is none, and its gaps vary."""
+    """Calls and FLOPs of each run's operators by stage and class, but for those that compute nothing.
+
+    Views and copies may come and go with no work divided, and what lies between operators is none.
+    """
     totals = runs.operator_totals
     if totals.empty:
         return {}
-    totals = totals[totals["operator_class"].astype(str) != "other"]
+    totals = totals[~totals["operator_class"].astype(str).isin(["data_movement", "other"])]
     keys = [totals[name].astype(str) for name in ("run_id", "stage", "operator_class")]
     sums = totals[["calls", "flops"]].groupby(keys).sum()
     return {str(run_id): rows.droplevel("run_id").to_dict("index") for run_id, rows in sums.groupby(level="run_id")}

@@ -72,8 +72,10 @@ def by_tokens(module: nn.Module, plan: SlicePlan, x: Tensor) -> Tensor:
     """A layer that sees each token ``[..., C]`` alone."""
     if x.ndim < 3 or not x.is_contiguous():
         return stock(module, x)
-    tokens = x.flatten(0, -2)
     count = plan.affordable(plan.token_slices, x.numel())
+    if count == 1:
+        return stock(module, x)
+    tokens = x.flatten(0, -2)
     return sliced(lambda some: stock(module, some), [tokens], 0, count).unflatten(0, x.shape[:-1])
 
 
