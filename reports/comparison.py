@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reports.facts import OUT_OF_THE_BOX
 from suite.stage import DENOISER_FORWARD, STAGES
@@ -71,17 +74,14 @@ def latencies(runs: Runs) -> pd.DataFrame:
     ``box_*`` compares with the library's default and ``ref_*`` with the stack named as reference, both measured in
     the same run and paired by trial; a run is not compared with itself.
     """
-    arms = {
-        run_id: rows.pivot_table(index="trial", columns="arm", values="value", aggfunc="first", observed=True)
-        for run_id, rows in quiet_latencies(runs).groupby("run_id", observed=True)
-    }
+    arms = _by_run(quiet_latencies(runs), "arm")
     rows = []
     for run in in_order(runs).to_dict("records"):
         trials = arms.get(run["run_id"])
-        if trials is None or "stack" not in trials or not trials["stack"].notna().any():
+        own = _known(trials["stack"]) if trials is not None and "stack" in trials else ()
+        if trials is None or not len(own):
             continue
-        own = trials["stack"].dropna()
-        interval = median_interval(own.to_numpy())
+        interval = median_interval(own)
         row = {key: run[key] for key in _KEYS} | {"is_baseline": run["is_baseline"], "trials": len(own)}
         row |= {"median_s": interval.median, "low_s": interval.low, "high_s": interval.high}
         row |= {"min_s": own.min(), "max_s": own.max()}
@@ -101,28 +101,50 @@ def stage_times(runs: Runs) -> pd.DataFrame:
     """
     samples = runs.samples
     quiet = samples[(samples["metric"] == "latency_s") & (samples["arm"] == "stack") & ~samples["warmup"].astype(bool)]
-    spans = quiet.groupby(["run_id", "trial", "stage"], observed=True)["value"].sum().unstack("stage")
-    counts = quiet.groupby(["run_id", "trial", "stage"], observed=True).size().unstack("stage")
+    quiet = quiet.groupby(["run_id", "trial", "stage"], observed=True)["value"].agg(["sum", "size"]).reset_index()
+    seconds, counts = (_by_run(quiet.rename(columns={name: "value"}), "stage") for name in ("sum", "size"))
     rows = []
     for run in in_order(runs).to_dict("records"):
-        if run["run_id"] not in spans.index.get_level_values("run_id"):
-            continue
-        table = spans.loc[run["run_id"]].dropna(axis="columns", how="all")
+        table = seconds.get(run["run_id"], {})
+        table = {stage: values for stage, values in table.items() if len(_known(values))}
         if "generate" not in table:
             continue
-        addends = [stage for stage in STAGES if stage in table and stage != "generate"]
-        table = table.assign(**{BETWEEN_STAGES: table["generate"] - table[addends].sum(axis="columns")})
+        whole, addends = table["generate"], [stage for stage in STAGES if stage in table and stage != "generate"]
+        table[BETWEEN_STAGES] = whole - sum((np.nan_to_num(table[stage]) for stage in addends), np.zeros(len(whole)))
         inside = [DENOISER_FORWARD] if DENOISER_FORWARD in table else []
         for stage in [*addends, BETWEEN_STAGES, *inside]:
-            interval = median_interval(table[stage].dropna().to_numpy())
-            spans_a_run = counts.loc[run["run_id"]].get(stage)
+            interval = median_interval(_known(table[stage]))
+            spans = counts[run["run_id"]].get(stage)
             rows.append(
                 {key: run[key] for key in _KEYS}
-                | {"stage": stage, "spans": None if spans_a_run is None else float(spans_a_run.median())}
+                | {"stage": stage, "spans": None if spans is None else float(np.median(_known(spans)))}
                 | {"median_s": interval.median, "low_s": interval.low, "high_s": interval.high}
-                | {"share": float((table[stage] / table["generate"]).median()), "is_addend": stage not in inside}
+                | {"share": float(np.nanmedian(table[stage] / whole)), "is_addend": stage not in inside}
             )
     return pd.DataFrame(rows)
+
+
+def _by_run(rows: pd.DataFrame, column: str) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Of every run the values by a column's names, each an array over its trials with NaN where a trial has none.
+
+    One pivot for all runs: a pivot for each of hundreds takes seconds.
+    """
+    wide = rows.set_index(["run_id", "trial", column])["value"]
+    wide = wide[~wide.index.duplicated()].unstack(column)
+    if wide.empty:
+        return {}
+    owners = wide.index.get_level_values("run_id")
+    starts = np.flatnonzero(np.concatenate([[True], owners.codes[1:] != owners.codes[:-1]]))
+    table, names = wide.to_numpy(float), [str(name) for name in wide.columns]
+    blocks = zip(starts, [*starts[1:], len(wide)], strict=True)
+    return {
+        str(owners[first]): {name: table[first:last, index] for index, name in enumerate(names)}
+        for first, last in blocks
+    }
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[~np.isnan(values)]
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:
@@ -130,13 +152,14 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     return [(word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in re.split(r"(\d+)", name)]
 
 
-def _speedup(trials: pd.DataFrame, arm: str, prefix: str, *, is_itself: bool) -> dict[str, object]:
+def _speedup(trials: Mapping[str, NDArray[np.float64]], arm: str, prefix: str, *, is_itself: bool) -> dict[str, object]:
     names = [f"{prefix}_{key}" for key in ("speedup", "low", "high", "pairs", "verdict")]
     if is_itself or arm not in trials:
         return dict.fromkeys(names, None)
-    pairs = trials[[arm, "stack"]].dropna()
-    if pairs.empty or (pairs <= 0).any(axis=None):
+    both = ~np.isnan(trials[arm]) & ~np.isnan(trials["stack"])
+    theirs, own = trials[arm][both], trials["stack"][both]
+    if not len(own) or (theirs <= 0).any() or (own <= 0).any():
         return dict.fromkeys(names, None)
-    interval = paired_ratio(pairs[arm].to_numpy(), pairs["stack"].to_numpy())
+    interval = paired_ratio(theirs, own)
     low, high = (None if math.isnan(end) else end for end in (interval.low, interval.high))
-    return dict(zip(names, (interval.median, low, high, len(pairs), verdict(interval, MIN_EFFECT)), strict=True))
+    return dict(zip(names, (interval.median, low, high, len(own), verdict(interval, MIN_EFFECT)), strict=True))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.style import FORMATS, house_style, laid_out, saved
+from reports.saving import Save, save_here
+from reports.style import FORMATS, house_style
 from reports.table import Rendered, render, to_csv, to_latex, to_markdown
 
 if TYPE_CHECKING:
@@ -58,10 +60,16 @@ class TableExhibit:
 
 def figures(runs: Runs) -> list[FigureExhibit]:
     """Every figure that these runs have data for."""
+    return [finish() for finish in begin_figures(runs, save_here)]
+
+
+def begin_figures(runs: Runs, save: Save) -> list[Callable[[], FigureExhibit]]:
+    """Every figure that these runs have data for, drawn, while `save` may still be at work; each is had by a call."""
     import reports.figures
 
     with house_style():
-        return [figure for module in found_in(reports.figures) if (figure := draw_figure(module, runs)) is not None]
+        begun = [begin_figure(module, runs, save) for module in found_in(reports.figures)]
+    return [finish for finish in begun if finish is not None]
 
 
 def tables(runs: Runs) -> list[TableExhibit]:
@@ -73,20 +81,20 @@ def tables(runs: Runs) -> list[TableExhibit]:
 
 def draw_figure(module: Any, runs: Runs) -> FigureExhibit | None:
     """One figure in all formats; None when there is nothing to draw."""
+    finish = begin_figure(module, runs, save_here)
+    return None if finish is None else finish()
+
+
+def begin_figure(module: Any, runs: Runs, save: Save) -> Callable[[], FigureExhibit] | None:
+    """The same, while `save` may still be at work."""
     frame = module.data(runs)
     figure = None if frame.empty else module.draw(runs)
     if figure is None:
         return None
-    laid_out(figure)
-    return FigureExhibit(
-        name=_name(module),
-        section=module.SECTION,
-        title=module.TITLE,
-        caption=module.caption(runs),
-        alt_text=module.alt_text(runs),
-        files={kind: saved(figure, kind) for kind in FORMATS},
-        csv=to_csv(frame),
-    )
+    files = save(figure, FORMATS)
+    told = {"title": module.TITLE, "caption": module.caption(runs), "alt_text": module.alt_text(runs)}
+    csv = to_csv(frame)
+    return lambda: FigureExhibit(name=_name(module), section=module.SECTION, files=files(), csv=csv, **told)
 
 
 def build_table(module: Any, runs: Runs) -> TableExhibit | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.exhibits import figures, tables
+from reports.exhibits import begin_figures, tables
 from reports.findings import findings
 from reports.page import render_page
+from reports.saving import saving
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 def make_report(runs: Runs) -> tuple[dict[str, bytes], dict[str, list[str]]]:
     """Files by relative path, and the findings by question. The same records always give the same bytes."""
-    drawn, built, found = figures(runs), tables(runs), findings(runs)
+    with saving(len(runs)) as save:
+        begun = begin_figures(runs, save)
+        built, found = tables(runs), findings(runs)
+        drawn = [finish() for finish in begun]
     files: dict[str, bytes] = {"index.html": render_page(runs, drawn, built, found).encode()}
     for figure in drawn:
         files |= {f"figures/{figure.name}.{kind}": content for kind, content in figure.files.items()}

@@ -92,10 +92,11 @@ class Runs:
         """Peak bytes of each stage."""
         return self._table("memory_peaks")
 
-    def table(self, name: str, run_ids: Sequence[str]) -> pd.DataFrame:
-        """A table of some runs only, for figures that draw a few of many."""
-        wanted = [index for index, record in enumerate(self.records) if record.run_id in set(run_ids)]
-        return self._joined([read_table(self.folders[index], name) for index in wanted], wanted)
+    def table(self, name: str, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A table of some runs only, for figures that draw a few of many; of these all columns, or some."""
+        chosen = set(run_ids)
+        wanted = [index for index, record in enumerate(self.records) if record.run_id in chosen]
+        return self._joined([read_table(self.folders[index], name, columns) for index in wanted], wanted)
 
     def readable(self) -> Runs:
         """These runs without those whose tables cannot be read; `problems` tells which and why."""

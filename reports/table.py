@@ -164,20 +164,28 @@ _LATEX = {
 }  # fmt: skip
 
 
+_LATEX_BY_CODE = str.maketrans(_LATEX)
+
+
 def _latex(value: str) -> str:
     """Text that LaTeX prints as it stands; brackets are braced, since one after ``\\\\`` would be read as an option."""
-    return "".join(_LATEX.get(letter, letter) for letter in _one_line(value))
+    return _one_line(value).translate(_LATEX_BY_CODE)
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
 def _markdown(value: str) -> str:
     """Text that Markdown shows as it stands, HTML included."""
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", _one_line(value))
+    escaped = _MARKDOWN.sub(r"\\\1", _one_line(value))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _one_line(value: str) -> str:
     """No line breaks and no control characters: both would end a row or hide text."""
     spaced = " ".join(value.split())
+    if spaced.isprintable():
+        return spaced
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in spaced)
 
 

@@ -126,8 +126,8 @@ def _set_limits(axes: Axes, frame: pd.DataFrame, machine: Machine, roofs: dict[s
     up = [*frame["flops_per_s"], *roofs.values()]
     axes.set_xlim(min(min(across) / 2, max(across) / 300), max(max(across) * 2, min(across) * 300))
     axes.set_ylim(min(min(up) / 2, max(up) / 100), max(up) * 2.2)
-    axes.yaxis.set_major_formatter(lambda value, _: rounded(value / 1e12, 1))
-    axes.xaxis.set_major_formatter(lambda value, _: rounded(value, 1))
+    axes.yaxis.set_major_formatter(_tera)
+    axes.xaxis.set_major_formatter(_one_digit)
     axes.minorticks_off()
     axes.grid()
 
@@ -195,3 +195,11 @@ def _add_legends(figure: Figure, axes: Axes, frame: pd.DataFrame, names: list[st
     named = [f"{ascii_lowercase[index]}  {readable(name)}" for index, name in enumerate(names)]
     figure.legend([Line2D([], [], linestyle="none")] * len(named), named, loc="outside lower left", ncols=2, fontsize=5.8,
                   handlelength=0, handletextpad=0, columnspacing=1.5, labelspacing=0.3)  # fmt: skip
+
+
+def _tera(value: float, _: object) -> str:
+    return rounded(value / 1e12, 1)
+
+
+def _one_digit(value: float, _: object) -> str:
+    return rounded(value, 1)

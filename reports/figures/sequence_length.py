@@ -110,13 +110,17 @@ def _draw_bounds(axes: Axes, calls: pd.DataFrame) -> None:
     axes.set_xlim(calls["call"].min() - 0.5, calls["call"].max() + 0.5)
 
 
+def _tick(value: float, _: object) -> str:
+    return f"{value:,.0f}" if value >= 1 else ""
+
+
 def _set_scale(axes: Axes, calls: pd.DataFrame) -> None:
     """Powers of two where lengths span more than a factor of eight, else linear from zero."""
     lengths = pd.concat([calls["query_length"], calls["key_length"]])
     lengths = lengths[lengths > 0]
     if len(lengths) and lengths.max() / lengths.min() > 8:
         axes.set_yscale("log", base=2)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else "")
+        axes.yaxis.set_major_formatter(_tick)
         axes.set_ylim(lengths.min() / 1.6, lengths.max() * 1.6)
     else:
         axes.set_ylim(0, float(lengths.max()) * 1.15 if len(lengths) else 1)

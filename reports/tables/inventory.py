@@ -1,9 +1,10 @@
 """What each workload is made of, beside what its paper says: parameters, steps and sequence lengths."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportAssignmentType=false
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -45,9 +46,11 @@ def build(runs: Runs) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     ordered = in_order(runs)
     ordered = ordered[[bool(records[run_id].workload.parts) for run_id in ordered["run_id"]]]
-    for run in ordered.drop_duplicates("group").to_dict("records"):
+    ordered = ordered.drop_duplicates("group")
+    every_stage, every_length = _stages(runs, ordered["run_id"]), _query_lengths(runs, ordered["run_id"])
+    for run in ordered.to_dict("records"):
         workload = records[run["run_id"]].workload
-        stages, lengths = _stages(runs, run["run_id"]), _query_lengths(runs, run["run_id"])
+        stages, lengths = every_stage.get(run["run_id"], {}), every_length.get(run["run_id"], {})
         for name, part in workload.parts.items():
             claimed = published(workload.name, name) if workload.scale == "paper" else None
             row = {"group": run["group"], "part": name, "class_name": part.class_name, "stages": stages.get(name)}
@@ -80,30 +83,36 @@ def _beside(ours: int, claimed: Published | None) -> dict[str, Any]:
     }
 
 
-def _stages(runs: Runs, run_id: str) -> dict[str, str]:
-    """The stages that run each part, with how many steps they have."""
-    operators = runs.table("operators", [run_id])
-    operators = operators[operators["module"].notna()]
-    part = operators["module"].astype(str).str.split(".").str[0]
-    found: dict[str, list[str]] = {}
-    for (name, stage), steps in operators["step"].groupby([part, operators["stage"].astype(str)], sort=False):
+def _stages(runs: Runs, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Of every run the stages that run each part, with how many steps they have."""
+    rows = _with_parts(runs.table("operators", run_ids, ["module", "stage", "step"]), ["stage", "step"])
+    found: dict[str, dict[str, list[str]]] = {}
+    for (run_id, name, stage), steps in rows.groupby(["run_id", "part", "stage"], sort=False, observed=True)["step"]:
         num_steps = steps.nunique()
-        found.setdefault(name, []).append(f"{stage} x {num_steps}" if num_steps else stage)
-    return {name: ", ".join(stages) for name, stages in found.items()}
+        found.setdefault(run_id, {}).setdefault(name, []).append(f"{stage} x {num_steps}" if num_steps else stage)
+    return {run_id: {name: ", ".join(stages) for name, stages in parts.items()} for run_id, parts in found.items()}
 
 
-def _query_lengths(runs: Runs, run_id: str) -> dict[str, str]:
-    """Distinct query lengths of each part by kind, longest first."""
-    calls = runs.table("attention", [run_id])
-    calls = calls[calls["module"].notna()]
-    part = calls["module"].astype(str).str.split(".").str[0]
-    kind = calls["attention_kind"].astype(object).fillna("unknown")
-    found: dict[str, list[str]] = {}
-    for (name, kind_name), lengths in calls.groupby([part, kind], sort=False)[["query_length", "key_length"]]:
+def _query_lengths(runs: Runs, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Of every run the distinct query lengths of each part by kind, longest first."""
+    columns = ["attention_kind", "query_length", "key_length"]
+    calls = _with_parts(runs.table("attention", run_ids, ["module", *columns]), columns)
+    calls["kind"] = calls["attention_kind"].astype(object).fillna("unknown")
+    found: dict[str, dict[str, list[str]]] = {}
+    for (run_id, name, kind), lengths in calls.groupby(["run_id", "part", "kind"], sort=False, observed=True):
         queries, keys = sorted(set(lengths["query_length"]), reverse=True), sorted(set(lengths["key_length"]))
-        against = f" against {_listed(keys)}" if kind_name == "cross" or queries != keys[::-1] else ""
-        found.setdefault(name, []).append(f"{kind_name} {_listed(queries)}{against}")
-    return {name: "; ".join(kinds) for name, kinds in found.items()}
+        against = f" against {_listed(keys)}" if kind == "cross" or queries != keys[::-1] else ""
+        found.setdefault(run_id, {}).setdefault(name, []).append(f"{kind} {_listed(queries)}{against}")
+    return {run_id: {name: "; ".join(kinds) for name, kinds in parts.items()} for run_id, parts in found.items()}
+
+
+def _with_parts(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Distinct rows of a table with the part that each module lies in; what no module ran is left out."""
+    rows = rows[rows["module"].notna()]
+    modules = rows["module"].cat
+    parts, names = pd.factorize(modules.categories.str.split(".").str[0])
+    rows = rows[["run_id", *columns]].assign(part=pd.Categorical.from_codes(parts[modules.codes], names))
+    return rows.drop_duplicates()
 
 
 def _listed(lengths: list[int]) -> str:
