@@ -59,6 +59,12 @@ def reference_label(record: Record) -> str | None:
     return "+".join(names) or None if isinstance(names, Mapping) else None
 
 
+def is_exact(record: Record) -> bool | None:
+    """Whether every optimization that was applied must reproduce the output; None where the run did not come to it."""
+    applied = next((arm.optimizations for arm in record.arms if arm.name == "stack"), None)
+    return None if applied is None or record.outcome.status != "ok" else all(one.exact for one in applied)
+
+
 def _row(record: Record, folder: Path) -> dict[str, Any]:
     device = record.config.get("device")
     row = {

@@ -13,7 +13,7 @@ from reports.claims.claim import SEEN_WORDS
 from reports.claims.sources.zhan_2024 import GIB, METHODS, SOURCE
 from reports.comparison import in_order, latencies
 from reports.estimates import chosen_machine, estimates
-from reports.facts import OUT_OF_THE_BOX
+from reports.facts import OUT_OF_THE_BOX, is_exact
 from reports.reading import read_table
 from suite.record import Record
 
@@ -72,14 +72,8 @@ def _row(runs: Runs, run: dict[Any, Any], record: Record, folder: Path) -> dict[
     ):
         return None
     row = {key: run[key] for key in ("run_id", "group", "workload", "stack", "outcome", "reason")} | size
-    row |= {"is_exact": _is_exact(record)} | _peaks(folder) | _work(folder) | _time(runs, record)
+    row |= {"is_exact": is_exact(record)} | _peaks(folder) | _work(folder) | _time(runs, record)
     return row | _published(name, case, record.label)
-
-
-def _is_exact(record: Record) -> bool | None:
-    """Whether every optimization that was applied must reproduce the output; None where the run did not come to it."""
-    applied = next((arm.optimizations for arm in record.arms if arm.name == "stack"), None)
-    return None if applied is None or record.outcome.status != "ok" else all(one.exact for one in applied)
 
 
 def _peaks(folder: Path) -> dict[str, float | None]:

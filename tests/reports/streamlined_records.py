@@ -54,8 +54,9 @@ def _operators(step_flops: Sequence[int]) -> list[dict[str, Any]]:
 
 def _peaks(peak_gib: float) -> list[dict[str, Any]]:
     def peak(stage: str, activations_gib: float) -> dict[str, Any]:
-        return {"stage": stage, "weights_bytes": 2 * GIB, "activations_bytes": int(activations_gib * GIB),
-                "allocated_bytes": int((2 + activations_gib) * GIB), "reserved_bytes": int((3 + activations_gib) * GIB)}  # fmt: skip
+        beside = int(activations_gib * GIB)
+        return {"stage": stage, "weights_bytes": 2 * GIB, "activations_bytes": beside,
+                "allocated_bytes": 2 * GIB + beside, "reserved_bytes": 3 * GIB + beside}  # fmt: skip
 
     beside = peak_gib - 2
     return [peak("generate", beside), peak("denoise_step", beside / 2), peak("decode", beside)]
