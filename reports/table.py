@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.units import EN_DASH, NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
+from reports.latex import escaped, one_line
+from reports.units import NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
 
 Cell = Callable[[dict[str, Any], Unit | None], str]
 
@@ -145,31 +146,15 @@ def to_markdown(table: Rendered) -> str:
 
 
 def to_latex(table: Rendered, caption: str, label: str) -> str:
-    """A booktabs table for a paper: ``\\usepackage{booktabs}``."""
+    """A booktabs table for a paper: ``\\usepackage{booktabs}``, in any encoding."""
     spec = "".join("r" if number else "l" for number in table.are_numbers)
-    head = " & ".join(_latex(header) for header in table.headers)
-    body = "".join(f"    {' & '.join(_latex(cell) for cell in row)} \\\\\n" for row in table.rows)
+    head = " & ".join(escaped(header) for header in table.headers)
+    body = "".join(f"    {' & '.join(escaped(cell) for cell in row)} \\\\\n" for row in table.rows)
     return (
-        f"\\begin{{table}}\n  \\centering\n  \\caption{{{_latex(caption)}}}\n  \\label{{tab:{label}}}\n"
+        f"\\begin{{table}}\n  \\centering\n  \\caption{{{escaped(caption)}}}\n  \\label{{tab:{label}}}\n"
         f"  \\begin{{tabular}}{{{spec}}}\n    \\toprule\n    {head} \\\\\n    \\midrule\n{body}"
         "    \\bottomrule\n  \\end{tabular}\n\\end{table}\n"
     )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}",
-    EN_DASH: "--", TIMES: r"$\times$", "µ": r"$\mu$", "…": r"\ldots{}", "\u1d40": r"$^{\mathsf{T}}$",
-}  # fmt: skip
-
-
-_LATEX_BY_CODE = str.maketrans(_LATEX)
-
-
-def _latex(value: str) -> str:
-    """Text that LaTeX prints as it stands; brackets are braced, since one after ``\\\\`` would be read as an option."""
-    return _one_line(value).translate(_LATEX_BY_CODE)
 
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
@@ -177,16 +162,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 def _markdown(value: str) -> str:
     """Text that Markdown shows as it stands, HTML included."""
-    escaped = _MARKDOWN.sub(r"\\\1", _one_line(value))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _one_line(value: str) -> str:
-    """No line breaks and no control characters: both would end a row or hide text."""
-    spaced = " ".join(value.split())
-    if spaced.isprintable():
-        return spaced
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in spaced)
+    marked = _MARKDOWN.sub(r"\\\1", one_line(value))
+    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _missing(value: Any) -> bool:
