@@ -61,6 +61,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool
     """True: must reproduce the unoptimized output to rounding. False: may change it."""
     changes: str
+    left_out: dict[str, str] = {}
+    """Parts of it that have no meaning on the workload, and why."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.clock import Clock, clock_for
-from suite.optimizations.contract import Optimization, is_exact
+from suite.optimizations.contract import Optimization, as_applied
 from suite.profiling import ProfiledGeneration, profile_generation
 from suite.protocol import MeasurementProtocol
 from suite.record import Applied
@@ -59,7 +59,7 @@ class Subject:
             for name, optimization in self.arms[arm].items():
                 handle = optimization.apply(self.workload)
                 handles.callback(handle.revert)
-                applied.append(Applied(name=name, exact=is_exact(optimization, handle), changes=handle.changes))
+                applied.append(as_applied(name, optimization, handle))
             yield applied
 
     def generate(self, watchers: Sequence[Watcher] = ()) -> None:

@@ -14,6 +14,7 @@ from reports.table import Column, text
 
 if TYPE_CHECKING:
     from reports.runs import Runs
+    from suite.record import Record
 
 SECTION, ORDER = "outcomes", 5
 TITLE = "What applies to what"
@@ -21,6 +22,8 @@ CAPTION = (
     "How every optimization ended on every workload, and why where that is not ok. Same operators: it ran, with as many calls "
     "and FLOPs of every class that computes, in every stage, as the workload out of the box. A dash: not asked for."
 )
+STACK = "stack"
+"""The arm that a run is about."""
 SAME_OPERATORS = "same operators"
 WHY = "why"
 
@@ -33,24 +36,44 @@ def columns(frame: pd.DataFrame) -> list[Column]:
 
 def build(runs: Runs) -> pd.DataFrame:
     """A row for each group, a column for each stack; out of the box only where that went wrong."""
-    stacks = {record.run_id: record.label for record in runs.records}
+    records = {record.run_id: record for record in runs.records}
     operators = _operators(runs)
     rows: list[dict[str, Any]] = []
     for group, of_group in in_order(runs).groupby("group", sort=False):
-        found = [run | {"stack": stacks[run["run_id"]]} for run in of_group.to_dict("records")]
-        boxes = [run["run_id"] for run in found if run["stack"] == OUT_OF_THE_BOX and run["outcome"] == "ok"]
+        found = [records[run_id] for run_id in of_group["run_id"]]
+        boxes = [record.run_id for record in found if record.label == OUT_OF_THE_BOX and record.outcome.status == "ok"]
         box = operators.get(boxes[0]) if boxes else None
         cells: dict[str, list[str]] = {}
         why: dict[str, None] = {}
-        for run in found:
-            if run["run_id"] not in boxes:
-                same = run["outcome"] == "ok" and box is not None and operators.get(run["run_id"]) == box
-                cells.setdefault(run["stack"], []).append(SAME_OPERATORS if same else run["outcome"].replace("_", " "))
-                why |= {f"{run['stack']}: {run['reason']}": None} if run["outcome"] != "ok" else {}
+        for record in found:
+            if record.run_id not in boxes:
+                same = box is not None and operators.get(record.run_id) == box
+                cells.setdefault(record.label, []).append(_cell(record, same))
+                why |= dict.fromkeys(_reasons(record))
         told = {stack: ", ".join(dict.fromkeys(words)) for stack, words in cells.items()}
         rows += [{"group": group} | told | {WHY: "; ".join(why) or None}] if told else []
     frame = pd.DataFrame(rows)
     return frame if frame.empty else frame[["group", *sorted(set(frame.columns) - {"group", WHY}), WHY]]
+
+
+def _cell(record: Record, same_operators: bool) -> str:
+    """How a run ended; an optimization of several parts without those that have no meaning there."""
+    if record.outcome.status != "ok":
+        return record.outcome.status.replace("_", " ")
+    word = SAME_OPERATORS if same_operators else "ok"
+    missing = ", ".join(_left_out(record))
+    return f"{word} without {missing}" if missing else word
+
+
+def _reasons(record: Record) -> list[str]:
+    if record.outcome.status != "ok":
+        return [f"{record.label}: {record.outcome.reason}"]
+    return [f"{part}: {reason}" for part, reason in _left_out(record).items()]
+
+
+def _left_out(record: Record) -> dict[str, str]:
+    applied = [each for arm in record.arms if arm.name == STACK for each in arm.optimizations]
+    return {part: reason for each in applied for part, reason in each.left_out.items()}
 
 
 def _operators(runs: Runs) -> dict[str, dict[Any, Any]]:

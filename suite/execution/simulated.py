@@ -19,10 +19,10 @@ from suite.environment import capture
 from suite.errors import ConfigError
 from suite.execution.facts import outcome_of, workload_facts
 from suite.experiment import Experiment, Result
-from suite.optimizations.contract import is_exact
+from suite.optimizations.contract import as_applied
 from suite.planner import planned
 from suite.probes.attention import disagreements
-from suite.record import Applied, Arm, Outcome, Profile
+from suite.record import Arm, Outcome, Profile
 from suite.roofline import estimate, with_estimates
 from suite.simulation.generation import simulate
 
@@ -58,7 +58,7 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
             handle = optimization.apply(workload)
             handles.callback(handle.revert)
             replaying &= handle.replayable
-            applied.append(Applied(name=name, exact=is_exact(optimization, handle), changes=handle.changes))
+            applied.append(as_applied(name, optimization, handle))
         facts["arms"] = [Arm(name="stack", optimizations=applied)]
         found = simulate(workload, device=experiment.placement.device, replaying=replaying, say=say)
     facts["profile"] = Profile(

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from suite.record import Applied
 from suite.workload import Workload
 
 
@@ -21,6 +22,8 @@ class Handle:
     simulation may not take one for the other."""
     exact: bool | None = None
     """Whether the output is reproduced, where that depends on the workload. None: as `Optimization.exact` says."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Parts of it that have no meaning on the workload, and why."""
     undo: ExitStack = field(default_factory=ExitStack)
 
     def on_revert(self, action: Callable[[], object]) -> None:
@@ -42,6 +45,13 @@ class Optimization(Protocol):
     """True: must reproduce the unoptimized output to rounding. False: may change it, so its fidelity is measured."""
 
     def apply(self, workload: Workload) -> Handle: ...
+
+
+def as_applied(name: str, optimization: Optimization, handle: Handle) -> Applied:
+    """What a record keeps of it."""
+    return Applied(
+        name=name, exact=is_exact(optimization, handle), changes=handle.changes, left_out=dict(handle.left_out)
+    )
 
 
 def is_exact(optimization: Optimization, handle: Handle) -> bool:

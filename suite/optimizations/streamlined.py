@@ -38,19 +38,19 @@ class Streamlined:
             "step_rehash": self.step_rehash,
         }
         said: list[str] = []
-        left_out: list[str] = []
         handle = Handle("", exact=True)
         with ExitStack() as undo:
             for name, part in parts.items():
                 try:
                     inner = part.apply(workload)
                 except NotApplicableError as reason:
-                    left_out.append(f"{name} is left out: {reason}")
+                    handle.left_out[name] = str(reason)
                     continue
                 undo.callback(inner.revert)
                 said.append(f"{name}: {inner.changes}")
                 handle.exact = handle.exact and is_exact(part, inner)
                 handle.replayable = handle.replayable and inner.replayable
+            left_out = [f"{name} is left out: {reason}" for name, reason in handle.left_out.items()]
             if not said:
                 raise NotApplicableError("; ".join(left_out))
             handle.undo = undo.pop_all()

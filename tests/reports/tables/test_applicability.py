@@ -14,7 +14,7 @@ from reports.runs import Runs
 from reports.tables import applicability
 from reports.units import NONE
 from suite import record
-from suite.record import TABLES, Outcome, Record, WorkloadFacts
+from suite.record import TABLES, Applied, Arm, Outcome, Record, WorkloadFacts
 
 CONVOLUTION = {"stage": "denoise_step", "operator": "aten::convolution", "operator_class": "convolution"}
 
@@ -32,6 +32,7 @@ def save(
     beside: int = 1,
     status: str = "ok",
     why: str = "",
+    left_out: dict[str, str] | None = None,
 ) -> None:
     """A run whose operators are some convolutions, with views and gaps beside them."""
     rows: list[dict[str, Any]] = [
@@ -45,8 +46,11 @@ def save(
         run_id=f"{workload}-{stack}", name=f"{workload}-{stack}", created="2026-01-01T00:00:00+00:00", execution="measure",
         outcome=Outcome(status=status, reason=why or None), request={"batch_size": 1},
         workload=WorkloadFacts(name=workload, scale="smoke"),
-        config={"optimization": {name: {} for name in stack.split("+") if name}},
+        config={"optimization": {name: {} for name in stack.split("+") if name}}, arms=[],
     )  # fmt: skip
+    if left_out:
+        whole = Applied(name=stack, exact=True, changes="some of it", left_out=left_out)
+        found.arms.append(Arm(name="stack", optimizations=[whole]))
     operators = pa.Table.from_pylist(rows, schema=TABLES["operators"])
     record.save(found, {"operators": operators} if status == "ok" else {}, folder / found.name)
 
@@ -77,6 +81,15 @@ def test_every_cell_says_how_it_ended(tmp_path: Path) -> None:
         "out_of_the_box: it fell over",
         "skipping: 1 GiB too much",
     }
+
+
+def test_parts_that_are_left_out_are_named_with_their_reason_once(tmp_path: Path) -> None:
+    reason = "there is no step to skip"
+    save(tmp_path, "text", "skipping", status="not_applicable", why=reason)
+    save(tmp_path, "text", "whole", calls=16, left_out={"skipping": reason})
+    (row,) = applicability.build(load(tmp_path)).to_dict("records")
+    assert (row["skipping"], row["whole"]) == ("not applicable", "ok without skipping")
+    assert row["why"] == f"skipping: {reason}"
 
 
 def test_its_columns_are_the_stacks_that_were_run(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from optimizations.loops import Loop, ddim_step, motion_unet, random
 from torch import nn
 
 from suite.optimizations.streamlined import Streamlined
+from suite.record import Applied
 from suite.subject import Subject
 from suite.workload import NotApplicableError, UnsupportedError
 
@@ -43,11 +44,11 @@ def test_it_is_one_word_with_its_parts_own_defaults(experiment: Callable, stream
     assert changed.step_rehash.num_full_steps == 2
 
 
-def said(subject: Subject) -> tuple[str, bool, Any]:
-    """What was changed, whether that is exact, and the output."""
+def said(subject: Subject) -> tuple[Applied, Any]:
+    """What was applied, and the output."""
     with subject.configured("stack") as applied:
         subject.generate()
-    return applied[0].changes, applied[0].exact, subject.last_output
+    return applied[0], subject.last_output
 
 
 def test_its_output_is_that_of_the_skipped_steps_alone(
@@ -56,12 +57,12 @@ def test_its_output_is_that_of_the_skipped_steps_alone(
     workload = smoke_workload("make_a_video")
     whole = experiment("optimization=streamlined", EVERYTHING_CUT)
     alone = experiment("optimization=step_rehash")
-    changes, exact, found = said(Subject(workload, {"stack": whole.stack}, whole.protocol, tmp_path))
-    _, _, expected = said(Subject(workload, {"stack": alone.stack}, alone.protocol, tmp_path))
+    applied, found = said(Subject(workload, {"stack": whole.stack}, whole.protocol, tmp_path))
+    _, expected = said(Subject(workload, {"stack": alone.stack}, alone.protocol, tmp_path))
     assert torch.allclose(found, expected, atol=5e-5)
-    assert not exact
-    assert all(f"{part}: " in changes for part in ("feature_slicer", "operator_grouping", "step_rehash"))
-    assert "left out" not in changes
+    assert not applied.exact
+    assert all(f"{part}: " in applied.changes for part in ("feature_slicer", "operator_grouping", "step_rehash"))
+    assert not applied.left_out
 
 
 def test_without_steps_to_skip_it_is_exact_and_says_what_is_left_out(
@@ -70,12 +71,13 @@ def test_without_steps_to_skip_it_is_exact_and_says_what_is_left_out(
     workload = smoke_workload("parti")
     run = experiment("optimization=streamlined", EVERYTHING_CUT)
     expected = workload.generate()
-    changes, exact, found = said(Subject(workload, {"stack": run.stack}, run.protocol, tmp_path))
-    assert exact
+    applied, found = said(Subject(workload, {"stack": run.stack}, run.protocol, tmp_path))
+    assert applied.exact
     assert torch.allclose(found, expected, atol=5e-5)
-    assert "step_rehash is left out: " in changes
-    assert "a token that the step before has drawn" in changes
-    assert "operator_grouping: computed slice by slice: " in changes
+    assert list(applied.left_out) == ["step_rehash"]
+    assert "a token that the step before has drawn" in applied.left_out["step_rehash"]
+    assert f"step_rehash is left out: {applied.left_out['step_rehash']}" in applied.changes
+    assert "operator_grouping: computed slice by slice: " in applied.changes
 
 
 class Identity(nn.Module):
