@@ -28,7 +28,8 @@ DOUBTFUL = 1e-2
 def trade_offs(runs: Runs) -> pd.DataFrame:
     """A row for each finished run beside the workload out of the box, which comes first. Treat the frame as read-only.
 
-    ``relative_memory`` is the peak of the whole generation over that of the group's run out of the box. ``relative_time`` (with
+    ``relative_memory`` is the peak of the whole generation over that of the group's run out of the box, ``relative_beside`` the
+    same of what lives beside the weights. ``relative_time`` (with
     its interval) is the median of paired ratios within the run, or a ratio of estimates; above 1 the stack is slower.
     """
     peaks = stage_peaks(runs)
@@ -45,7 +46,7 @@ def trade_offs(runs: Runs) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows)
     beside = [_beside_own(of_group) for _, of_group in frame.groupby("group", sort=False)]
-    frame = pd.concat([*beside, frame.iloc[:0].assign(relative_memory=None)], ignore_index=True)
+    frame = pd.concat([*beside, frame.iloc[:0].assign(relative_memory=None, relative_beside=None)], ignore_index=True)
     return frame.merge(_times(runs), on="run_id", how="left").merge(_fidelity(runs), on="run_id", how="left")
 
 
@@ -54,9 +55,12 @@ def _beside_own(rows: pd.DataFrame) -> pd.DataFrame:
     own = rows[rows["stack"] == OUT_OF_THE_BOX]
     comparable = rows[rows["counter"] == own["counter"].iloc[0]] if len(own) else rows.iloc[:0]
     if len(comparable) < 2:
-        return rows.iloc[:0].assign(relative_memory=None)
+        return rows.iloc[:0].assign(relative_memory=None, relative_beside=None)
     ordered = pd.concat([own, comparable[comparable["stack"] != OUT_OF_THE_BOX]])
-    return ordered.assign(relative_memory=ordered["peak_bytes"] / own["peak_bytes"].iloc[0])
+    beside = ordered["peak_bytes"] - ordered["weights_bytes"]
+    return ordered.assign(
+        relative_memory=ordered["peak_bytes"] / own["peak_bytes"].iloc[0], relative_beside=beside / beside.iloc[0]
+    )
 
 
 def _times(runs: Runs) -> pd.DataFrame:

@@ -37,7 +37,8 @@ def caption(runs: Runs) -> str:
     frame = data(runs)
     kinds = " and ".join(dict.fromkeys(frame["time_is"].dropna())) or "not known"
     return (
-        "Left: peak memory relative to the workload out of the box; grey: weights. Middle: time of a generation relative to "
+        "Left: peak memory relative to the workload out of the box; grey: weights; in brackets: "
+        "the same of what lives beside them. Middle: time of a generation relative to "
         f"it ({kinds}); dot: median of paired ratios, line: its 95 % interval, grey band: differences of less than "
         f"{MIN_EFFECT:.0%}. Right: PSNR of the output to the unoptimized one from the same seed, and its SSIM. Blue: the "
         "output must be the same to rounding, and the largest relative error found is told; orange: it may change."
@@ -64,7 +65,7 @@ def draw(runs: Runs) -> Figure | None:
         rows |= {position + 1 + place: row for place, row in enumerate(members.to_dict("records"))}
         position += len(members) + 1.4
     figure = new_figure(0.75 + 0.155 * position)
-    panels = figure.subplots(1, 3, sharey=True, gridspec_kw={"width_ratios": [1.15, 1, 1]})
+    panels = figure.subplots(1, 3, sharey=True, gridspec_kw={"width_ratios": [1.4, 1, 1]})
     for axes, draw_panel in zip(panels, (_memory, _time, _fidelity), strict=True):
         draw_panel(axes, rows)
         axes.tick_params(axis="y", length=0)
@@ -83,10 +84,13 @@ def _memory(axes: Axes, rows: dict[float, dict[Any, Any]]) -> None:
         weights = 0.0 if pd.isna(row["weights_bytes"]) else whole * row["weights_bytes"] / row["peak_bytes"]
         axes.barh(at, weights, height=0.7, color=WEIGHTS, linewidth=0)
         axes.barh(at, whole - weights, left=weights, height=0.7, color=_colour(row), linewidth=0)
-        peak = quantity(row["peak_bytes"], "bytes")
-        note_beside(axes, peak if row["stack"] == OUT_OF_THE_BOX else f"{ratio(whole)}, {peak}", (whole, at))
+        words = quantity(row["peak_bytes"], "bytes")
+        if row["stack"] != OUT_OF_THE_BOX:
+            beside = "" if pd.isna(row["relative_beside"]) else f" ({ratio(row['relative_beside'])})"
+            words = f"{ratio(whole)}{beside}, {words}"
+        note_beside(axes, words, (whole, at))
     bars_from_zero(axes)
-    axes.set_xlim(0, 1.62 * max(row["relative_memory"] for row in rows.values()))
+    axes.set_xlim(0, 2.0 * max(row["relative_memory"] for row in rows.values()))
     axes.set_xlabel("peak memory over out of the box")
 
 
@@ -129,7 +133,7 @@ def _fidelity(axes: Axes, rows: dict[float, dict[Any, Any]]) -> None:
             note_beside(axes, f"{row['psnr_db']:.1f} dB{ssim}", (row["psnr_db"], at))
         else:
             _say(axes, fidelity_words(row), 0, at)
-    axes.set_xlim(0, 1.9 * max(known, default=1.0))
+    axes.set_xlim(0, 2.3 * max(known, default=1.0))
     if known:
         axes.grid(axis="x")
         axes.set_xlabel("PSNR to out of the box (dB)")

@@ -54,6 +54,7 @@ def test_ratios_are_over_the_workload_out_of_the_box(measured: Path) -> None:
         "out_of_the_box": 1, "broken": 1, "operator_grouping": 0.25, "step_rehash": 1, "vae_slicing": 0.5,
     }  # fmt: skip
     assert frame.loc["operator_grouping", "weights_bytes"] == 2 * GIB
+    assert frame.loc["operator_grouping", "relative_beside"] == pytest.approx((5 - 2) / (20 - 2))
     times = frame["relative_time"].to_dict()
     assert times["operator_grouping"] == pytest.approx(1.5)
     assert times["step_rehash"] == pytest.approx(0.5)
