@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.claims.assess import CONTRADICTED, NOT_BORNE_OUT
 from reports.exhibits import SECTIONS, FigureExhibit, TableExhibit
 from reports.facts import device_name
 from reports.findings import QUESTIONS, headline
@@ -74,6 +75,8 @@ def _section(
         "title": title,
         "is_question": key in QUESTIONS,
         "findings": found.get(key, []),
+        "loud": [sentence for sentence in found.get(key, []) if sentence.startswith(CONTRADICTED)],
+        "quiet": [sentence for sentence in found.get(key, []) if sentence.startswith(NOT_BORNE_OUT)],
         "figures": [
             {"name": figure.name, "title": figure.title, "caption": figure.caption, "alt": figure.alt_text,
              "svg": inline_svg(figure.files["svg"], figure.name), "csv": figure.csv}

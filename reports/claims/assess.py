@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from reports.runs import Runs
 
 
+CONTRADICTED = "Contradicted"
+NOT_BORNE_OUT = "Not borne out by an estimate (a roofline; nothing was timed)"
+"""How a sentence about a claim begins: an estimate that disagrees contradicts nothing."""
+
 _KEYS = ["source", "claim", "case", "reading", "basis", "verdict", "our_value"]
 
 
@@ -66,9 +70,7 @@ def contradictions(runs: Runs) -> list[str]:
 def _sentence(against: pd.DataFrame, *, is_partial: bool, is_estimate: bool) -> str:
     rows = against.to_dict("records")
     first = rows[0]
-    start = "Contradicted"
-    if is_estimate:
-        start = "Not borne out by an estimate (a roofline; nothing was timed)"
+    start = NOT_BORNE_OUT if is_estimate else CONTRADICTED
     how = ", under some readings only" if is_partial else ""
     subject = f"{first['case']}: " if first["case"] else ""
     trust = f", {first['trust']}" if first["seen"] == "recalled" else ""

@@ -47,6 +47,8 @@ def build(runs: Runs) -> pd.DataFrame:
     ordered = in_order(runs)
     ordered = ordered[[bool(records[run_id].workload.parts) for run_id in ordered["run_id"]]]
     ordered = ordered.drop_duplicates("group")
+    if ordered.empty:
+        return pd.DataFrame()
     every_stage, every_length = _stages(runs, ordered["run_id"]), _query_lengths(runs, ordered["run_id"])
     for run in ordered.to_dict("records"):
         workload = records[run["run_id"]].workload
