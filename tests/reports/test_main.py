@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from reports.__main__ import main
@@ -129,6 +132,33 @@ def test_an_unreadable_run_is_named_and_the_others_are_reported(
         page = (tmp_path / "report" / "index.html").read_text()
         assert str(bad / broken) in page
         assert "unreadable" in (tmp_path / "report" / "tables" / "outcomes.csv").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_records_of_other_schemas_are_left_out_and_counted(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of a later version, one of a version before all upgrades, one of a wrong shape, one with a table of wrong types."""
+    later, older, wrong, types = (make_run(few, "parti", num_trials=2, folder=name) for name in ("l", "o", "w", "t"))
+    for folder, change in (
+        (later, {"schema_version": 99}),
+        (older, {"schema_version": 0}),
+        (wrong, {"samples": "none"}),
+    ):
+        record = json.loads((folder / "record.json").read_text())
+        (folder / "record.json").write_text(json.dumps(record | change))
+    pq.write_table(pa.table({"stage": ["decode"], "calls": ["many"]}), types / "operators.parquet")
+    assert main([str(few), "--out", str(tmp_path / "report")]) == 2
+    sentences = capsys.readouterr().err.splitlines()
+    assert len(sentences) == 4
+    assert all(sentence.endswith("; this run is left out.") for sentence in sentences)
+    for folder, words in ((later, "version 99"), (older, "version 0"), (wrong, "not a record"), (types, "as a table")):
+        assert sum(str(folder) in sentence and words in sentence for sentence in sentences) == 1
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "4 folders are left out" in page
+    assert page.count('class="word-unreadable"') == 4
+    rows = (tmp_path / "report" / "tables" / "outcomes.csv").read_text().splitlines()
+    assert sum("unreadable" in row for row in rows) == 4
 
 
 def test_nothing_readable_makes_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
