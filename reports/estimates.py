@@ -64,7 +64,7 @@ def estimates(runs: Runs) -> pd.DataFrame:
             continue
         rows = read_table(folder, "operators", list(dict.fromkeys(["stage", "attention_part", *COLUMNS])))
         if rows.num_rows:
-            frames.append(_sums(rows, record))
+            frames.append(_sums(*distinct(rows), record))
     if not frames:
         return pd.DataFrame()
     return identities(runs).merge(pd.concat(frames, ignore_index=True), on="run_id", sort=False)
@@ -104,8 +104,15 @@ def _machines(record: Record) -> list[Machine]:
     return list((known | ({} if own is None else {own.name: own})).values())
 
 
-def _sums(rows: pa.Table, record: Record) -> pd.DataFrame:
-    """The rows of one run on every machine, summed by stage and segment."""
+def distinct(rows: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """Each different row once, and how often it occurs: a step of a generation is mostly like the one before it."""
+    one = rows.unify_dictionaries().combine_chunks()  # Arrow cannot group by dictionaries that differ between chunks
+    counted = one.group_by(rows.column_names, use_threads=False).aggregate([([], "count_all")])
+    return counted.select(rows.column_names), counted["count_all"].to_numpy()
+
+
+def _sums(rows: pa.Table, times: np.ndarray, record: Record) -> pd.DataFrame:
+    """The rows of one run, each `times` over, on every machine, summed by stage and segment."""
     device = record.config.get("device")
     allow_tf32 = isinstance(device, Mapping) and bool(device.get("allow_tf32"))
     places = rows.select(["stage", "operator_class", "attention_part"]).to_pandas()
@@ -118,7 +125,7 @@ def _sums(rows: pa.Table, record: Record) -> pd.DataFrame:
         columns = {"seconds": found.seconds, "flops": flops, "bytes": moved}
         for index, bound in enumerate(BOUNDS):
             columns[f"{bound}_s"] = np.where((found.bound == index) | np.isnan(found.seconds), found.seconds, 0.0)
-        sums = {name: np.bincount(group, weights=column) for name, column in columns.items()}
+        sums = {name: np.bincount(group, weights=column * times) for name, column in columns.items()}
         frames.append(first.assign(run_id=record.run_id, machine=machine.name, **sums))
     return pd.concat(frames, ignore_index=True)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from reports import load
-from reports.estimates import bound_words, chosen_machine, error_words, estimates, known_machines
+from reports.estimates import SUMS, bound_words, chosen_machine, distinct, error_words, estimates, known_machines
+from reports.reading import read_table
 from suite.machine import Calibration, Efficiency, Machine
-from tests.reports.simulated import save_measured, save_simulated
+from tests.reports.simulated import ROWS, save_measured, save_simulated
 
 
 def test_every_run_is_on_every_known_machine(tmp_path: Path) -> None:
@@ -23,6 +25,15 @@ def test_every_run_is_on_every_known_machine(tmp_path: Path) -> None:
     assert a100.loc[("decode", "data_movement"), "seconds"] == 0
     assert a100[["compute_s", "memory_s", "launch_s"]].sum().tolist() == pytest.approx([1.5, 1.0, 0.0])
     assert chosen_machine(runs.records[0]).name == "NVIDIA A100 80GB SXM"
+
+
+def test_rows_that_repeat_are_estimated_once_and_counted_each_time(tmp_path: Path) -> None:
+    once, thrice = save_simulated(tmp_path / "a"), save_simulated(tmp_path / "b", rows=[*ROWS, *ROWS, *ROWS])
+    sums = [estimates(load(folder)).groupby(["machine", "stage", "segment"])[SUMS].sum() for folder in (once, thrice)]
+    pd.testing.assert_frame_equal(3 * sums[0], sums[1])
+    table = read_table(next(thrice.glob("*")), "operators", ["stage", "operator", "flops"])
+    rows, times = distinct(table)
+    assert (rows.num_rows, times.tolist()) == (len(ROWS), [3] * len(ROWS))
 
 
 def test_a_machine_without_units_for_the_precision_leaves_the_time_unknown(tmp_path: Path) -> None:
