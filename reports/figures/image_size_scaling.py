@@ -35,7 +35,7 @@ def data(runs: Runs) -> pd.DataFrame:
     FLOPs of its steps by class, bytes of all scores of one step (``2 Sq Sk`` a head and call, in half precision), and peak
     activation bytes of a step.
     """
-    chosen = _one_workload(runs)
+    chosen = one_workload(runs)
     if chosen.empty:
         return chosen
     ids = list(chosen["run_id"])
@@ -55,7 +55,7 @@ def data(runs: Runs) -> pd.DataFrame:
     return found.reset_index().sort_values(["stack", "request_height"], ignore_index=True)
 
 
-def _one_workload(runs: Runs) -> pd.DataFrame:
+def one_workload(runs: Runs) -> pd.DataFrame:
     frame = runs.runs
     if "request_height" not in frame:
         return pd.DataFrame()

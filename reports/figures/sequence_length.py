@@ -27,8 +27,7 @@ _MAX_BOUNDARIES = 40  # of steps; beyond that lines would hide the data
 
 def data(runs: Runs) -> pd.DataFrame:
     """Attention calls of the first finished run of each group, in time order."""
-    ordered = in_order(runs)
-    chosen = ordered[ordered["outcome"] == "ok"].drop_duplicates("group").head(MAX_GROUPS)
+    chosen = _first_of_each_group(runs).head(MAX_GROUPS)
     if chosen.empty:
         return pd.DataFrame()
     rows = runs.table("attention", list(chosen["run_id"]))
@@ -42,7 +41,7 @@ def caption(runs: Runs) -> str:
     stacks = ", ".join(dict.fromkeys(data(runs)["stack"]))
     return (
         "Query length (dots) and key length (rings, where it differs) of every attention call in time order. Left: the whole "
-        f"generation, with the bounds of its steps; right: one step, drawn larger. Runs shown: {stacks}."
+        f"generation, with the bounds of its steps; right: one step, drawn larger. Runs shown: {stacks}.{_left_out(runs)}"
     )
 
 
@@ -52,6 +51,16 @@ def alt_text(runs: Runs) -> str:
         f"{group} {kind} from {row['min']:,.0f} to {row['max']:,.0f}" for (group, kind), row in extremes.iterrows()
     ]
     return "Dots of query length by attention call. Range by kind: " + "; ".join(parts[:20]) + "."
+
+
+def _left_out(runs: Runs) -> str:
+    known, drawn = _first_of_each_group(runs)["group"], data(runs)["group"].unique()
+    return f" Drawn are {len(drawn)} of {len(known)} groups of runs." if len(known) > len(drawn) else ""
+
+
+def _first_of_each_group(runs: Runs) -> pd.DataFrame:
+    ordered = in_order(runs)
+    return ordered[ordered["outcome"] == "ok"].drop_duplicates("group")
 
 
 def draw(runs: Runs) -> Figure | None:

@@ -61,9 +61,8 @@ def _one_workload(runs: Runs) -> pd.DataFrame:
 def caption(runs: Runs) -> str:
     frame = data(runs)
     crossings = frame.groupby(["request_height", "request_width"])["crossing_frames"].median()
-    told = "; ".join(
-        f"{height:g} x {width:g} px: {frames:,.0f} frames" for (height, width), frames in crossings.items()
-    )
+    sizes = [f"{height:g} x {width:g} px" for height, width in crossings.index.tolist()]
+    told = "; ".join(f"{size}: {frames:,.0f} frames" for size, frames in zip(sizes, crossings, strict=True))
     workload = readable(frame["workload"].iloc[0]).capitalize()
     return (
         f"{workload}: FLOPs of the attention core of one denoising step. Spatial ones grow "
@@ -101,7 +100,8 @@ def draw(runs: Runs) -> Figure | None:
         axes.plot(
             crossing, meeting, marker="o", markersize=3.4, color="white", markeredgecolor=KIND_COLOURS["temporal"]
         )
-        axes.annotate(f"{size:g} px", (crossing, meeting), (-5, 2), textcoords="offset points", ha="right", fontsize=6)
+        axes.annotate(f"{size:g} px", (crossing, meeting), (-5, 2), textcoords="offset points", ha="right", fontsize=6,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     for kind in ("spatial", "temporal"):
         axes.plot([], [], color=KIND_COLOURS[kind], marker="o", markersize=2.4, label=kind)
     axes.set_xscale("log", base=2)

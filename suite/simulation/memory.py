@@ -40,6 +40,8 @@ class LiveMemory:
     """Notes allocations and frees while operators run."""
 
     _held: dict[int, _Held] = field(default_factory=dict)
+    _weights: dict[int, _Held] = field(default_factory=dict)
+    """Held from the start. There are many and they rarely go, so they are looked at between calls only."""
     _ids: list[int] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
     _bytes: dict[int, int] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class LiveMemory:
         fresh = {
             storage._cdata: storage
             for storage in (tensor.untyped_storage() for tensor in outputs)
-            if storage._cdata not in aliased and storage._cdata not in self._held and storage.nbytes()
+            if storage._cdata not in aliased and not self._knows(storage._cdata) and storage.nbytes()
         }
         if not fresh and not scratch_bytes:
             return
@@ -68,17 +70,26 @@ class LiveMemory:
     def hold(self, tensors: Iterable[torch.Tensor]) -> None:
         """Count tensors that are there already, such as weights."""
         self.note((), tensors)
+        self._weights.update(self._held)
+        self._held.clear()
 
     def sweep(self) -> None:
         """Free what nobody holds any more."""
-        expired = [key for key, held in self._held.items() if held.reference.expired()]
-        for key in expired:
-            for block in self._held.pop(key).blocks:
+        self._sweep(self._held)
+
+    def _sweep(self, among: dict[int, _Held]) -> None:
+        is_gone = torch.UntypedStorage._expired  # type: ignore[attr-defined]  # what StorageWeakRef.expired comes to, sooner
+        for key in [key for key, held in among.items() if is_gone(held.reference.cdata)]:
+            for block in among.pop(key).blocks:
                 self._free(block)
+
+    def _knows(self, storage: int) -> bool:
+        return storage in self._held or storage in self._weights
 
     def cut(self) -> Events:
         """The events since the last cut."""
         self.sweep()
+        self._sweep(self._weights)
         events = Events(np.array(self._ids, np.int64), np.array(self._sizes, np.int64))
         self._ids, self._sizes = [], []
         return events

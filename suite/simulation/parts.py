@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
 
 from suite.simulation.lists import exchange, lists_in
+from suite.simulation.strides import is_dense
 
 SealedCall = Callable[[nn.Module, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
 """Called for each outermost module call with the module, the call itself on fake tensors, and its real arguments; returns what
@@ -76,8 +77,11 @@ def sealed_modules(mode: FakeTensorMode, around: SealedCall) -> Iterator[None]:
         finally:
             inside = False
 
+    def converted(self: nn.Module, fn: Callable[..., Any], recurse: bool = True) -> nn.Module:
+        return _converted(self, mode, plain_apply, fn, recurse)
+
     nn.Module.__call__, plain_apply = sealed_call, nn.Module._apply
-    nn.Module._apply = lambda module, *args, **kwargs: _converted(module, mode, plain_apply, *args, **kwargs)
+    nn.Module._apply = converted
     try:
         yield
     finally:
@@ -116,12 +120,13 @@ def unobserved() -> AbstractContextManager[Any]:
 
 
 def to_real(leaf: Any) -> Any:
-    """Zeros in place of a fake tensor, of pages that the system hands out only where somebody writes."""
+    """Zeros in place of a fake tensor, in its order, of pages that the system hands out only where somebody writes."""
     if not isinstance(leaf, FakeTensor):
         return leaf
     with unobserved():
         pages = torch.from_numpy(np.zeros(max(leaf.numel() * leaf.element_size(), 1), np.uint8))
-        return pages[: leaf.numel() * leaf.element_size()].view(leaf.dtype).view(leaf.shape)
+        zeros = pages[: leaf.numel() * leaf.element_size()].view(leaf.dtype)
+        return zeros.as_strided(leaf.shape, leaf.stride()) if is_dense(leaf) else zeros.view(leaf.shape)
 
 
 def fake_parts(parts: Mapping[str, nn.Module]) -> FakeTensorMode:

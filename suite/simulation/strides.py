@@ -43,12 +43,12 @@ def as_real(device: str, function: Any, args: Sequence[Any], output: Any) -> Any
 
 def _like(image: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """`output` with the strides of an image of its shape, where these leave no gaps."""
-    if output.stride() == image.stride() or not _is_dense(image):
+    if output.stride() == image.stride() or not is_dense(image):
         return output
     return torch.empty_strided(output.shape, image.stride(), dtype=output.dtype, device=output.device)
 
 
-def _is_dense(image: torch.Tensor) -> bool:
+def is_dense(image: torch.Tensor) -> bool:
     """Whether its elements fill a stretch of memory, each once."""
     dims = sorted((stride, size) for stride, size in zip(image.stride(), image.shape, strict=True) if size > 1)
     reached = 1

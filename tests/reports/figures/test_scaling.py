@@ -1,6 +1,7 @@
 """Growth with image size and with frames, on records whose FLOPs follow the closed forms.
 
-Names for the mirror: reports.figures.image_size_scaling, reports.figures.temporal_scaling.
+Names for the mirror: reports.figures.image_size_scaling, reports.figures.sequence_length_distribution,
+reports.figures.temporal_scaling.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pytest
 
 from reports import load
 from reports.exhibits import draw_figure
-from reports.figures import image_size_scaling, temporal_scaling
+from reports.figures import image_size_scaling, sequence_length_distribution, temporal_scaling
 from reports.style import house_style
 from suite import record
 from suite.record import TABLES, Outcome, Record, WorkloadFacts
@@ -41,8 +42,9 @@ def save(folder: Path, side: int, frames: int | None = None) -> None:
         row("attention", 4 * CHANNELS * positions * number**2, "temporal"),
     ]
     calls = [
-        {"call": 0, "stage": "denoise_step", "step": 0, "attention_kind": "spatial", "batch": number, "heads": 8,
-         "query_length": positions, "key_length": positions, "head_dim": 40},
+        {"call": call, "stage": "denoise_step", "step": step, "attention_kind": "spatial", "batch": number, "heads": 8,
+         "query_length": length, "key_length": length, "head_dim": 40}
+        for call, (step, length) in enumerate([(0, positions), (1, positions), (1, positions), (1, 8)])
     ]  # fmt: skip
     peaks = [
         {"stage": "denoise_step", "weights_bytes": 10, "activations_bytes": 1000 * positions, "allocated_bytes": 10}
@@ -69,6 +71,21 @@ def test_exponents_over_image_size_are_those_of_the_closed_forms(tmp_path: Path)
         figure = draw_figure(image_size_scaling, runs)
     assert figure is not None
     assert "fourth power" in figure.caption
+
+
+def test_shares_of_sequence_lengths_are_counted_call_by_call(tmp_path: Path) -> None:
+    for side in (64, 128, 256):
+        save(tmp_path, side)
+    runs = load(tmp_path)
+    frame = sequence_length_distribution.data(runs).set_index(["request_height", "query_length"])
+    expected = {
+        (side, length): share for side in (64, 128, 256) for length, share in [(8, 0.25), ((side // 8) ** 2, 0.75)]
+    }
+    assert frame["share"].to_dict() == expected
+    with house_style():
+        figure = draw_figure(sequence_length_distribution, runs)
+    assert figure is not None
+    assert "256 px up to 1,024 tokens" in figure.alt_text
 
 
 def test_temporal_and_spatial_flops_cross_where_frames_equal_positions(tmp_path: Path) -> None:
