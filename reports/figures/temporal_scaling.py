@@ -1,7 +1,7 @@
 """FLOPs of temporal and of spatial attention over the number of frames, and where they cross (Golden et al. 2024, Fig. 13)."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 from __future__ import annotations
 
 from functools import lru_cache
