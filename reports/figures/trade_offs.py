@@ -90,7 +90,9 @@ def _memory(axes: Axes, rows: dict[float, dict[Any, Any]]) -> None:
             words = f"{ratio(whole)}{beside}, {words}"
         note_beside(axes, words, (whole, at))
     bars_from_zero(axes)
-    axes.set_xlim(0, 2.0 * max(row["relative_memory"] for row in rows.values()))
+    largest = max(row["relative_memory"] for row in rows.values())
+    axes.set_xlim(0, 2.0 * largest)  # room for the words
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 1.05 * largest])
     axes.set_xlabel("peak memory over out of the box")
 
 
