@@ -11,7 +11,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from suite.simulation.between_parts import may_stand_in
+from suite.simulation.between_parts import BetweenParts
 from suite.simulation.observer import Observer
 from suite.simulation.parts import fake_parts, sealed_modules, to_real
 from suite.simulation.replay import Known, Replay
@@ -78,7 +78,7 @@ def simulate(
     mode = fake_parts(workload.parts)
     weights_bytes = storage_bytes(workload.parts.values())
     workload.placement = replace(workload.placement, device="cpu")
-    observer = Observer(device, mode if may_stand_in(workload) else None)
+    observer = Observer(device, BetweenParts.of(workload, mode))
     memory = observer.memory
     replay = Replay(mode, memory)
     stages = StageSpells(observer)

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,7 +22,6 @@ from suite.attribution.flops import FORMULAS, flops
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
 from suite.simulation.attention_kernels import Call, call_of, cuda_kernel, fake_backends
-from suite.simulation.between_parts import means_nothing, stand_in
 from suite.simulation.memory import LiveMemory
 from suite.simulation.scratch import scratch_bytes
 from suite.simulation.strides import as_real
@@ -39,12 +37,12 @@ class Observer(TorchDispatchMode):
 
     Args:
         device: ``cpu`` or ``cuda``: where the operators would run.
-        mode: what real operators on large tensors are run in instead; None to compute them.
+        compute: runs an operator, given its arguments and keyword arguments.
     """
 
-    def __init__(self, device: str, mode: FakeTensorMode | None = None) -> None:
+    def __init__(self, device: str, compute: Callable[[Any, Any, Any], Any]) -> None:
         super().__init__()
-        self.device, self.mode = device, mode
+        self.device, self.compute = device, compute
         self.tally = Tally()
         self.memory = LiveMemory()
         self._scopes: list[tuple[str | None, str | None]] = []
@@ -91,9 +89,7 @@ class Observer(TorchDispatchMode):
         if name not in FORMULAS and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE):
             with self:
                 return func._op_dk(COMPOSITE, *args, **kwargs)
-        mode = self.mode
-        run = func if mode is None or not means_nothing(func, args, kwargs) else stand_in(func, mode)
-        output = as_real(self.device, func, args, run(*args, **kwargs))
+        output = as_real(self.device, func, args, self.compute(func, args, kwargs))
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
             self.memory.note(_tensors((args, kwargs)), _tensors(output), scratch)
