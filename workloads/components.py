@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ FOLDER = "_folder"
 LEFT_OUT = ("safety_checker", "watermarker", "motion_adapter")
 """Components that are left out with random weights where the pipeline can do without: they draw nothing of the output."""
 DEFAULT_MAX_TOKENS = 512
+
+# diffusers warns of modules to be kept in float32 even where there are none: at every change of precision.
+logging.getLogger("diffusers.models.modeling_utils").addFilter(lambda told: "float32: []" not in told.getMessage())
 
 
 def build_pipeline(pipeline_class: type, description: Description, placement: Placement, seed: int) -> Any:
