@@ -25,6 +25,9 @@ from reports.reading import concatenate, operator_totals, read_table
 from suite.record import TABLES, Record, RecordError, Sample, find_records
 from suite.record import load as load_record
 
+_SMALL_BYTES = 256 * 1024
+"""Tables below this are kept once they are read: of hundreds of runs, opening files costs more than what is in them."""
+
 _SAMPLE_STRINGS = ("metric", "stage", "arm")
 
 
@@ -53,6 +56,7 @@ class Runs:
         self.problems = list(problems)
         self._samples = list(samples)
         self._totals: dict[int, pa.Table] = {}
+        self._small: dict[tuple[int, str], pa.Table] = {}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -96,7 +100,7 @@ class Runs:
         """A table of some runs only, for figures that draw a few of many; of these all columns, or some."""
         chosen = set(run_ids)
         wanted = [index for index, record in enumerate(self.records) if record.run_id in chosen]
-        return self._joined([read_table(self.folders[index], name, columns) for index in wanted], wanted)
+        return self._joined([self._read(index, name, columns) for index in wanted], wanted)
 
     def readable(self) -> Runs:
         """These runs without those whose tables cannot be read; `problems` tells which and why."""
@@ -105,7 +109,9 @@ class Runs:
             try:
                 self._totals_of(index)
                 for name in TABLES.keys() - {"operators"}:
-                    read_table(folder, name)
+                    table = read_table(folder, name)
+                    if table.nbytes < _SMALL_BYTES:
+                        self._small[index, name] = table
                 kept.append(index)
             except RecordError as error:
                 problems.append(str(error))
@@ -119,7 +125,9 @@ class Runs:
             [self.records[index] for index in kept],
             [self._samples[index] for index in kept],
         )
-        chosen._totals = {new: self._totals[old] for new, old in enumerate(kept) if old in self._totals}
+        place = {old: new for new, old in enumerate(kept)}
+        chosen._totals = {place[old]: totals for old, totals in self._totals.items() if old in place}
+        chosen._small = {(place[old], name): table for (old, name), table in self._small.items() if old in place}
         return chosen
 
     def _totals_of(self, index: int) -> pa.Table:
@@ -128,7 +136,13 @@ class Runs:
         return self._totals[index]
 
     def _table(self, name: str) -> pd.DataFrame:
-        return self._joined([read_table(folder, name) for folder in self.folders])
+        return self._joined([self._read(index, name) for index in range(len(self))])
+
+    def _read(self, index: int, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        kept = self._small.get((index, name))
+        if kept is None:
+            return read_table(self.folders[index], name, columns)
+        return kept if columns is None else kept.select(list(columns))
 
     def _joined(self, tables: Sequence[pa.Table], which: Sequence[int] | None = None) -> pd.DataFrame:
         """The tables as one frame, with each run's columns in front as categoricals."""

@@ -66,6 +66,8 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 _PNG_DPI = 300
+_PNG_OPTIONS = {"compress_level": 3}
+"""Half the time of the usual 6, for files a tenth larger."""
 
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -113,7 +115,7 @@ def saved(figure: Figure, kind: str) -> bytes:
     buffer, metadata = io.BytesIO(), _METADATA[kind]
     if kind == "png":
         figure.set_dpi(_PNG_DPI)
-        FigureCanvasAgg(figure).print_png(buffer, metadata=metadata)
+        FigureCanvasAgg(figure).print_png(buffer, metadata=metadata, pil_kwargs=_PNG_OPTIONS)
     elif kind == "svg":
         FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
     else:
