@@ -18,7 +18,7 @@ def make_report(runs: Runs) -> tuple[dict[str, bytes], dict[str, list[str]]]:
     with saving(len(runs)) as save:
         begun = begin_figures(runs, save)
         built, found = tables(runs), findings(runs)
-        drawn = [finish() for finish in begun]
+        drawn = [finish() for finish in reversed(begun)][::-1]  # the last ones have not been begun elsewhere
     files: dict[str, bytes] = {"index.html": render_page(runs, drawn, built, found).encode()}
     for figure in drawn:
         files |= {f"figures/{figure.name}.{kind}": content for kind, content in figure.files.items()}

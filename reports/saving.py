@@ -46,7 +46,9 @@ def saving(num_runs: int) -> Iterator[Save]:
                 packed = pickle.dumps(figure)
             except (AttributeError, TypeError, pickle.PicklingError):  # it holds a lambda, such as a formatter
                 return save_here(figure, formats)
-            return pool.submit(_unpacked, packed, tuple(formats)).result
+            waiting = pool.submit(_unpacked, packed, tuple(formats))
+            # Whoever wants a figure that the other process has not begun saves it here rather than wait.
+            return lambda: files_of(figure, formats) if waiting.cancel() else waiting.result()
 
         pool.submit(_warm_up)
         yield save_there

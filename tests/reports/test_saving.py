@@ -32,8 +32,8 @@ def draw(formatter: Any = None) -> Figure:
 def test_another_process_makes_the_same_bytes(formatter: object) -> None:
     here = save_here(draw(formatter), FORMATS)()
     with saving(MANY_RUNS) as save:
-        waiting = [save(draw(formatter), FORMATS) for _ in range(2)]
-        assert [finish() for finish in waiting] == [here, here]
+        waiting = [save(draw(formatter), FORMATS) for _ in range(4)]
+        assert [finish() for finish in reversed(waiting)] == [here] * 4
     assert set(here) == set(FORMATS)
 
 

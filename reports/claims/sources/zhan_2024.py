@@ -1,7 +1,7 @@
 """Checks of what Zhan et al. 2024 claim: peak memory and latency of their Table 1, and the cost of grouping by a loop.
 
-Their "GB" is read as GiB (read as 10^9 bytes, ours would be 7 % more); of which counter it is they do not say, so a size that theirs
-exceeds contradicts nothing; sizes relative to the original are judged.
+Their "GB" is read as GiB (read as 10^9 bytes, ours would be 7 % more). Of which counter it is they do not say, so a size that
+theirs exceeds contradicts nothing; sizes relative to the original are judged.
 """
 
 # pandas annotates what comes out of a frame too widely for these checks.
