@@ -23,7 +23,7 @@ from tests.reports.synthetic import make_run
 HOSTILE = (
     r"\input{/etc/passwd} \end{tabular} \\[3pt] $x^2$ 100 % & #1 ~ {_} | ^^41 \catcode`\%=12",
     "<script>alert('x')</script> <img src=x onerror=alert(1)> \"quoted\" `ticks` ?` !` -- --- << >>",
-    "d\u00e9j\u00e0 na\u00efve \u0141\u00f3d\u017a stra\u00dfe 5 \u00b5s \u00b1 \u00d7 \u2026 \u201cq\u201d \u4e2d\u6587 \u0627 "
+    "d\u00e9j\u00e0 na\u00efve \u0141\u00f3d\u017a stra\u00dfe \u00b5 \u00b1 \u00d7 \u2026 \u201cq\u201d \u4e2d\u6587 \u0627 "
     "\U0001f600 \u202e rtl",
     "] [ \x00 \x1b[31m two\nlines\tand\rmore \ufffd \u00ad",
 )
