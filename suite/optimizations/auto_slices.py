@@ -50,6 +50,7 @@ class AutoSlices:
             token_slices=num_slices,
             smallest_slice=1,
             recompute_first_temporal_convolution=self.recompute_first_temporal_convolution,
+            num_streams=1,
         )
 
     def apply(self, workload: Workload) -> Handle:

@@ -14,9 +14,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import ClassVar
 
+from suite.errors import ConfigError
 from suite.optimizations.contract import Handle
 from suite.slicing.plan import SlicePlan
 from suite.slicing.recipe import Recipe, by_class, find_recipes, named, put_on
+from suite.slicing.streams import take_turns_on
 from suite.workload import NotApplicableError, Workload
 
 
@@ -28,6 +30,7 @@ class OperatorGrouping:
         batch_slices, frame_slices, pixel_slices, token_slices, smallest_slice: see `SlicePlan`.
         recompute_first_temporal_convolution: compute it again in the last pass of a spatio-temporal residual block instead of
             keeping its output whole; less memory, more work.
+        num_streams: of a GPU on which slices are computed in turn; two slices exist at once on two streams. Nothing on a CPU.
     """
 
     batch_slices: int
@@ -36,9 +39,12 @@ class OperatorGrouping:
     token_slices: int
     smallest_slice: int
     recompute_first_temporal_convolution: bool
+    num_streams: int
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if self.num_streams < 1:
+            raise ConfigError(f"num_streams={self.num_streams}: a whole number of at least 1 is needed")
         self.plan()
 
     def plan(self) -> SlicePlan:
@@ -71,6 +77,9 @@ class OperatorGrouping:
         handle.changes += f"; with activations in place: {named(in_place)}" if in_place else ""
         for module, recipe in served:
             handle.on_revert(put_on(module, recipe, plan))
+        handle.on_revert(take_turns_on(self.num_streams))
+        if self.num_streams > 1 and workload.placement.device == "cuda":
+            handle.changes += f"; slices in turn on {self.num_streams} streams"
         return handle
 
 

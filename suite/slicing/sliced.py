@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from suite.slicing.plan import cuts
+from suite.slicing.streams import OneStream, streams_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,17 +55,22 @@ def sliced(
             written and never again. Otherwise a tensor like the first slice's output is made.
         marked: whether `inside_slice` is true meanwhile; false for slices so large that others will cut them further.
     """
-    length = next(tensor.shape[axis] for tensor in inputs if tensor is not None)
+    first = next(tensor for tensor in inputs if tensor is not None)
+    length = first.shape[axis]
     if min(count, length) <= 1 and out is None:
         return function(*inputs)
-    for start, stop in cuts(length, count):
-        views = [None if tensor is None else tensor.narrow(axis, start, stop - start) for tensor in inputs]
-        with computing_slice() if marked else nullcontext():
-            result = function(*views)
-        if out is None:
-            out = empty_of_length(result, axis, length)
-        out.narrow(axis, start, stop - start).copy_(result)
-        del result, views  # not alive while the next slice is computed
+    # Slices within a slice stay on its stream, and so do slices that others cut further.
+    with streams_for(first) if marked and not inside_slice() else nullcontext(OneStream()) as streams:
+        for index, (start, stop) in enumerate(cuts(length, count)):
+            with streams.slice(index):
+                views = [None if tensor is None else tensor.narrow(axis, start, stop - start) for tensor in inputs]
+                with computing_slice() if marked else nullcontext():
+                    result = function(*views)
+                if out is None:
+                    with streams.outside():
+                        out = empty_of_length(result, axis, length)
+                out.narrow(axis, start, stop - start).copy_(result)
+                del result, views  # not alive while the next slice is computed
     assert out is not None
     return out
 

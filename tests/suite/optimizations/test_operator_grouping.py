@@ -43,6 +43,7 @@ def grouping(**changed: Any) -> OperatorGrouping:
         "token_slices": 2,
         "smallest_slice": 1,
         "recompute_first_temporal_convolution": False,
+        "num_streams": 1,
     }
     return OperatorGrouping(**settings | changed)
 
