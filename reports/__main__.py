@@ -7,6 +7,7 @@ an otherwise finished report.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -76,4 +77,6 @@ def _complain(sentence: str) -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` has read enough: no reason for a traceback
     sys.exit(main())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SECTION, ORDER = "time", 30
 TITLE = "Sequence length"
 
+_COLUMNS = 1200  # of the left panels: more dots beside one another cannot be told apart
 _MAX_BOUNDARIES = 40  # of steps; beyond that lines would hide the data
 
 
@@ -74,7 +75,7 @@ def draw(runs: Runs) -> Figure | None:
     panels = figure.subplots(len(groups), 2, squeeze=False, width_ratios=[2.2, 1], sharey="row")
     for (whole, one), group in zip(panels, groups, strict=True):
         calls = frame[frame["group"] == group]
-        _draw_calls(whole, calls, size=1.6)
+        _draw_calls(whole, _apart(calls), size=1.6)
         _draw_bounds(whole, calls)
         step = _middle_step(calls)
         _draw_calls(one, step, size=3.2, joined=True)
@@ -109,6 +110,13 @@ def _draw_calls(axes: Axes, calls: pd.DataFrame, size: float, *, joined: bool = 
             rows["call"], rows["query_length"], "o", markersize=size, color=colour, markeredgewidth=0, linestyle="none"
         )
     axes.grid(axis="y")
+
+
+def _apart(calls: pd.DataFrame) -> pd.DataFrame:
+    """Without dots that would lie on one another, which are most of a long generation's."""
+    column = (calls["call"] - calls["call"].min()) * _COLUMNS // (calls["call"].max() - calls["call"].min() + 1)
+    places = calls[["kind", "query_length", "key_length"]].assign(column=column)
+    return calls[~places.duplicated()]
 
 
 def _draw_bounds(axes: Axes, calls: pd.DataFrame) -> None:
