@@ -45,6 +45,7 @@ def caption(runs: Runs) -> str:
         "change. Line: up to the reserved memory. Diamonds: peaks as Zhan et al. 2024 print them, their GB read as GiB, with "
         "their factor; they count more than what is allocated, so factors compare and sizes do not. "
         + _published_words(frame)
+        + _not_drawn(frame)
     )
 
 
@@ -67,11 +68,21 @@ def _published_words(frame: pd.DataFrame) -> str:
     return f"Factors: {'; '.join(told)}." if told else ""
 
 
+def _stacks_that_ran(frame: pd.DataFrame) -> list[str]:
+    return list(frame.loc[frame["allocated_bytes"].notna(), "stack"].unique())
+
+
+def _not_drawn(frame: pd.DataFrame) -> str:
+    others = [readable(name) for name in frame["stack"].unique() if name not in _stacks_that_ran(frame)]
+    return f" Not drawn, since none of the models took them: {', '.join(others)}." if others else ""
+
+
 def draw(runs: Runs) -> Figure | None:
     frame = data(runs)
     if frame.empty:
         return None
-    blocks = [rows for _, rows in frame.groupby(["height", "width"], sort=False)]
+    ran = frame[frame["stack"].isin(_stacks_that_ran(frame))]
+    blocks = [rows for _, rows in ran.groupby(["height", "width"], sort=False)]
     blocks.sort(key=lambda rows: -rows["stack"].nunique())
     orders = [_order(rows) for rows in blocks]
     figure = new_figure(0.5 + sum(0.45 + 0.15 * len(order) for order in orders))

@@ -111,3 +111,13 @@ def test_the_figure_and_the_table_tell_the_factors(study: Path) -> None:
     place = built.rendered.headers.index("Less allocated")
     assert [row[place] for row in built.rendered.rows][2] == "4.00\N{MULTIPLICATION SIGN}"
     assert pd.isna(built.rendered.keys[-1][place])
+
+
+def test_a_stack_that_no_model_took_is_named_and_not_drawn(study: Path) -> None:
+    runs = load(study)
+    assert "none of the models took them: tome." in figure.caption(runs)
+    drawn = figure.draw(runs)
+    assert drawn is not None
+    labels = [tick.get_text() for axes in drawn.axes for tick in axes.get_yticklabels()]
+    assert "vae slicing" in labels
+    assert "tome" not in labels
