@@ -22,20 +22,20 @@ MAX_STACKS = 12
 """Stacks of one group that a figure has room for."""
 
 
-def shown(frame: pd.DataFrame) -> pd.DataFrame:
+def shown(frame: pd.DataFrame, max_groups: int = MAX_GROUPS) -> pd.DataFrame:
     """The rows that a figure has room for: the first groups, and of each its first stacks (the baseline comes first)."""
     if frame.empty:
         return frame
-    kept = frame[frame["group"].isin(frame["group"].unique()[:MAX_GROUPS])]
+    kept = frame[frame["group"].isin(frame["group"].unique()[:max_groups])]
     rank = kept.groupby("group", sort=False)["run_id"].transform(lambda ids: pd.factorize(ids)[0])
     return kept[rank < MAX_STACKS]
 
 
-def what_is_left_out(frame: pd.DataFrame) -> str:
+def what_is_left_out(frame: pd.DataFrame, max_groups: int = MAX_GROUPS) -> str:
     """A sentence for the caption when `shown` had to leave something out; empty otherwise."""
-    if frame.empty or len(shown(frame)) == len(frame):
+    if frame.empty or len(shown(frame, max_groups)) == len(frame):
         return ""
-    drawn, known = shown(frame)["run_id"].nunique(), frame["run_id"].nunique()
+    drawn, known = shown(frame, max_groups)["run_id"].nunique(), frame["run_id"].nunique()
     return f" Drawn are {drawn} of {known} runs; the table holds them all."
 
 

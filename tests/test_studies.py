@@ -1,4 +1,4 @@
-"""Studies: each names itself and its command, sweeps what exists, and shares runs with those that it says it shares them with."""
+"""Studies: each names itself and its command, sweeps what exists, and shares runs where it says that it shares them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.breakdown import by_segment
 from reports.palette import CLASS_COLOURS, ink_on
-from reports.panels import shown, swatches, what_is_left_out, worth_naming
+from reports.panels import MAX_GROUPS, shown, swatches, what_is_left_out, worth_naming
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import percent
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 SECTION, ORDER = "optimizations", 20
 TITLE = "Operator breakdown, relative to the baseline"
 
-_MAX_LABELLED = 16  # bars; more are too narrow for percentages
+_MAX_PAIRS = 10  # groups of two runs each, as in Golden et al. 2024, Fig. 6; of larger groups there is room for fewer
+_MAX_LABELLED = 20  # bars; more are too narrow for percentages
 _GAP = 0.7  # between workloads, in bars
 
 
@@ -43,7 +44,7 @@ def caption(runs: Runs) -> str:
     return (
         f"Time by operator class as a share of the baseline's whole time (baseline: {baselines}); a bar that ends below 1 "
         "needs less operator time than the baseline. Each bar is a run of its own, so small differences between bars are "
-        "drift between runs: the paired speed-ups say what is certain." + what_is_left_out(frame)
+        "drift between runs: the paired speed-ups say what is certain." + what_is_left_out(frame, _room(frame))
     )
 
 
@@ -54,26 +55,36 @@ def alt_text(runs: Runs) -> str:
 
 
 def draw(runs: Runs) -> Figure | None:
-    frame = shown(data(runs))
+    frame = data(runs)
     if frame.empty:
         return None
+    frame = shown(frame, _room(frame))
     figure = new_figure(2.7)
     axes = figure.subplots()
     positions, centres = _positions(frame)
+    top = float(frame.groupby("run_id")["relative"].sum().max())
+    least = 0.07 * top if len(positions) <= _MAX_LABELLED else top
     for run_id, bar in frame.groupby("run_id", sort=False):
-        _draw_bar(axes, positions[str(run_id)], bar, labelled=len(positions) <= _MAX_LABELLED)
+        _draw_bar(axes, positions[str(run_id)], bar, least)
     stacks = frame.drop_duplicates("run_id").set_index("run_id")["stack"]
     labels = [readable(stacks[run_id]) for run_id in positions]
     axes.set_xticks(list(positions.values()), labels, rotation=38, ha="right", rotation_mode="anchor")
-    top = float(frame.groupby("run_id")["relative"].sum().max())
+    crowded = len(centres) > MAX_GROUPS
     for group, centre in centres.items():
-        axes.text(centre, top * 1.09, readable(group), ha="center", va="bottom", fontsize=7, fontweight="bold")
+        name = readable(group).replace(" ", "\n") if crowded else readable(group)
+        axes.text(centre, top * 1.09, name, ha="center", va="bottom", fontsize=6 if crowded else 7, fontweight="bold")
     axes.set_xlim(-0.6, max(positions.values()) + 0.6)
     bars_from_zero(axes, along="y")
     axes.set_ylim(0, top * 1.08)
     axes.set_ylabel("time / baseline's time")
     legend_on_top(figure, swatches(CLASS_COLOURS, worth_naming(frame, "segment", "relative")))
     return figure
+
+
+def _room(frame: pd.DataFrame) -> int:
+    """How many groups there is room for."""
+    is_pairs = frame.groupby("group")["run_id"].nunique().max() <= 2
+    return _MAX_PAIRS if is_pairs else MAX_GROUPS
 
 
 def _positions(frame: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
@@ -87,13 +98,13 @@ def _positions(frame: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]
     return positions, centres
 
 
-def _draw_bar(axes: Axes, position: float, bar: pd.DataFrame, *, labelled: bool) -> None:
+def _draw_bar(axes: Axes, position: float, bar: pd.DataFrame, least_labelled: float) -> None:
     bottom = 0.0
     for segment, height, share in zip(bar["segment"], bar["relative"], bar["share"], strict=True):
         colour = CLASS_COLOURS[segment]
-        axes.bar(position, height, bottom=bottom, width=0.8, color=colour, edgecolor="white", linewidth=0.5)
-        if labelled and height > 0.07:
-            axes.text(position, bottom + height / 2, percent(share), ha="center", va="center_baseline", fontsize=5.5,
+        axes.bar(position, height, bottom=bottom, width=0.86, color=colour, edgecolor="white", linewidth=0.5)
+        if height > least_labelled:
+            axes.text(position, bottom + height / 2, percent(share), ha="center", va="center_baseline", fontsize=5,
                       color=ink_on(colour))  # fmt: skip
         bottom += height
     axes.annotate(f"{bottom:.2f}", (position, bottom), (0, 2), textcoords="offset points", ha="center", fontsize=6,

@@ -1,0 +1,86 @@
+"""What flash attention buys over math attention, end to end and of attention alone (Golden et al. 2024, Table II)."""
+
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.breakdown import timed_totals
+from reports.comparison import in_order, latencies
+from reports.table import factor, quantity, share, text
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+SECTION, ORDER = "optimizations", 15
+TITLE = "Flash attention over math attention"
+CAPTION = (
+    "Time with math attention over time with flash attention: of a whole generation, of attention's core (QK\u1d40, softmax, "
+    "AV), and of attention with its projections (q, k, v, out), which no attention kernel changes. Operator times of two runs "
+    "are compared; where both were measured trial by trial in one run, the paired speed-up with its 95 % interval stands "
+    "beside them. Attention's shares are of the time with math attention. PyTorch's math kernel computes half-precision "
+    "attention in float32, so gains are larger than over an attention written out in half precision."
+)
+COLUMNS = (
+    text("Workload", "group"),
+    text("Time is", "clock"),
+    quantity("Math", "math_s", "s"),
+    quantity("Flash", "flash_s", "s", unit_from="math_s"),
+    factor("End to end", "speedup"),
+    factor("End to end, paired", "paired_speedup", ("paired_low", "paired_high")),
+    factor("Attention core", "core_speedup"),
+    factor("Attention with projections", "attention_speedup"),
+    share("Share of core", "core_share"),
+    share("Share with projections", "attention_share"),
+)
+MATH, FLASH = "baseline_attention", "flash_attention"
+CORE, PROJECTION = "attention core", "attention projection"
+
+
+def build(runs: Runs) -> pd.DataFrame:
+    """A row for each group that was run with both kernels and has a clock; seconds and ratios."""
+    totals = timed_totals(runs)
+    if totals.empty:
+        return pd.DataFrame()
+    seconds = totals.groupby(["run_id", "segment"], observed=True)["seconds"].sum().unstack("segment")
+    seconds = seconds.reindex(columns=seconds.columns.union([CORE, PROJECTION])).fillna(0.0)
+    clocks = totals.drop_duplicates("run_id").set_index("run_id")["clock"]
+    rows = []
+    for group, found in in_order(runs).groupby("group", sort=False):
+        ids = found[found["run_id"].isin(seconds.index)].set_index("stack")["run_id"]
+        if not {MATH, FLASH} <= set(ids.index) or clocks[ids[MATH]] != clocks[ids[FLASH]]:
+            continue
+        row = {"group": group, "run_id": ids[FLASH], "math_run_id": ids[MATH], "clock": clocks[ids[FLASH]]}
+        rows.append(row | _compared(seconds.loc[ids[MATH]], seconds.loc[ids[FLASH]]))
+    frame = pd.DataFrame(rows)
+    return frame if frame.empty else frame.merge(_paired(runs), on="run_id", how="left")
+
+
+def _compared(math: pd.Series, flash: pd.Series) -> dict[str, float | None]:
+    """Ratios of two runs' seconds by segment; None where the one with flash attention has none."""
+    both = [CORE, PROJECTION]
+    return {
+        "math_s": math.sum(),
+        "flash_s": flash.sum(),
+        "speedup": _ratio(math.sum(), flash.sum()),
+        "core_speedup": _ratio(math[CORE], flash[CORE]),
+        "attention_speedup": _ratio(math[both].sum(), flash[both].sum()),
+        "core_share": _ratio(math[CORE], math.sum()),
+        "attention_share": _ratio(math[both].sum(), math.sum()),
+    }
+
+
+def _ratio(above: float, below: float) -> float | None:
+    return above / below if below > 0 else None
+
+
+def _paired(runs: Runs) -> pd.DataFrame:
+    """Speed-up over the reference, measured trial by trial, of runs whose reference is math attention."""
+    columns = {"ref_speedup": "paired_speedup", "ref_low": "paired_low", "ref_high": "paired_high"}
+    frame = latencies(runs)
+    if frame.empty:
+        return pd.DataFrame(columns=["run_id", *columns.values()])
+    return frame.loc[frame["reference"] == MATH, ["run_id", *columns]].rename(columns=columns)
