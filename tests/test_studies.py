@@ -85,9 +85,3 @@ def test_studies_are_simulated_at_paper_scale_and_can_be_measured_at_smoke(study
     chosen = measured.hydra.runtime.choices
     assert (chosen.execution, chosen.scale, measured.machine) == ("measure", "smoke", None)
     assert measured.output_dir == "elsewhere"
-
-
-def test_the_matrix_leaves_out_only_what_takes_too_long_to_simulate(swept: Callable) -> None:
-    known = {option.stem for option in (ROOT / "conf" / "optimization").glob("*.yaml")}
-    left_out = known - choices(swept("study=optimization_matrix"))["optimization"]
-    assert left_out == {"auto_slices", "forward_chunking"}
