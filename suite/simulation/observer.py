@@ -6,6 +6,7 @@ one mean the same.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,8 @@ from suite.simulation.tally import AttentionCall, Cost, RowKey, Tally
 
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 """Operators that are made of others in ATen itself. Python's own decompositions are left alone: no device runs them."""
+UNSAFE_VIEW = "aten::_unsafe_view"
+"""A view whose schema does not say so."""
 KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
 
 
@@ -93,7 +96,7 @@ class Observer(TorchDispatchMode):
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
             self.memory.note(_tensors((args, kwargs)), _tensors(output), scratch)
-        self._count(name, args, kwargs, output, moves_nothing=func.is_view)
+        self._count(name, args, kwargs, output, moves_nothing=func.is_view or name == UNSAFE_VIEW)
         return output
 
     def _count(self, name: str, args: Any, kwargs: Any, output: Any, *, moves_nothing: bool) -> None:
@@ -181,7 +184,9 @@ def _tensors(tree: Any) -> Iterator[torch.Tensor]:
 
 
 def _bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+    """Of its distinct elements: what is expanded along a dimension is there once."""
+    sizes = [size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or not size]
+    return math.prod(sizes) * tensor.element_size()
 
 
 def _precision(tensor: torch.Tensor) -> str:

@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suite.simulation.attention_kernels import call_of, cuda_kernel
 from suite.simulation.generation import simulate
+from suite.simulation.observer import Observer
 from suite.simulation.scratch import scratch_bytes
 from suite.simulation.strides import as_real, view_strides
 
@@ -163,3 +164,15 @@ def test_a_simulated_gpu_falls_back_where_flash_refuses_a_mask(experiment: Calla
     kernels = rows.groupby("stage")["kernel"].agg(set).to_dict()
     assert kernels["denoise_step"] == {"flash"}
     assert kernels["text_encode"] <= {"flash", "math"}
+
+
+def test_bytes_are_those_of_distinct_elements_and_views_move_none() -> None:
+    observer = Observer("cpu", lambda function, args, kwargs: function(*args, **kwargs))
+    x_BND, weight_DK = torch.randn(4, 3, 5), torch.randn(5, 6)
+    with observer:
+        torch.bmm(x_BND, weight_DK.expand(4, 5, 6))
+        x_BND @ weight_DK
+    spell = observer.tally.freeze()
+    moved = {key.operator: (cost[3], cost[4]) for key, cost in zip(spell.keys, spell.costs.tolist(), strict=True)}
+    assert moved["aten::bmm"] == moved["aten::mm"] == (4 * (60 + 30), 4 * 72)
+    assert moved["aten::_unsafe_view"] == (0, 0)
