@@ -27,6 +27,8 @@ NAMED = (
     "stable_video_diffusion", "llama",
 )  # fmt: skip
 OTHERS = ("flux", "sd3", "cogvideox", "wan", "ltx_video", "hunyuan_video", "sana")
+LIKE_OTHERS = ("imagen", "prod_image")
+"""Of the operators and attention of `stable_diffusion`, and dearer."""
 FUSED, MATH = ("flash_attention", 0.02), ("baseline_attention", 0.05)
 
 
@@ -54,7 +56,8 @@ def peaks(table) -> dict[str, dict[str, int]]:
 
 @pytest.mark.parametrize(
     ("name", "stack", "tolerance"),
-    [(name, *kernel) for name in NAMED for kernel in (FUSED, MATH)]
+    [(name, *FUSED) for name in NAMED]
+    + [pytest.param(name, *MATH, marks=[pytest.mark.slow] * (name in LIKE_OTHERS)) for name in NAMED]
     + [pytest.param(name, *FUSED, marks=pytest.mark.slow) for name in OTHERS],
 )
 @pytest.mark.usefixtures("two_threads")
