@@ -48,8 +48,10 @@ FLOORS = (
         "suite/fidelity.py",
     ),
     ("suite/slicing",),
-    ("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py")
-    + ("suite/machine.py", "suite/roofline.py", "suite/calibration.py"),
+    (
+        *("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py"),
+        *("suite/machine.py", "suite/roofline.py", "suite/calibration.py"),
+    ),
     ("suite/optimizations", "suite/protocol.py"),
     ("suite/subject.py", "suite/profiling.py", "suite/probes", "suite/simulation", "suite/experiment.py"),
     ("suite/planner.py",),
