@@ -39,6 +39,11 @@ def what_is_left_out(frame: pd.DataFrame, max_groups: int = MAX_GROUPS) -> str:
     return f" Drawn are {drawn} of {known} runs; the table holds them all."
 
 
+def runs_by_group(frame: pd.DataFrame) -> dict[str, int]:
+    """Groups in order, and how many runs each has: what panels are made of."""
+    return frame.groupby("group", sort=False)["run_id"].nunique().to_dict()
+
+
 def span_number(rows: pd.DataFrame) -> pd.Series:
     """Number of the span (stage and step) that each row of a time line lies in, from 0."""
     step = rows["step"].fillna(-1)

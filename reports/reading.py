@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from suite.record import TABLES, RecordError
+from suite.record import TABLES
+from suite.record_folder import RecordError
 
 TOTALS = "totals"
 """The operator table summed over steps, modules and operators; small whatever the run's length."""

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from suite import record as records
+from suite import record_folder
 from suite.errors import ConfigError
 from suite.machine import Machine
 from suite.optimizations.contract import Optimization
 from suite.protocol import MeasurementProtocol
-from suite.record import Record, RecordError, WorkloadFacts
+from suite.record import FINAL_OUTCOMES, Record, WorkloadFacts
+from suite.record_folder import RecordError
 from suite.workload import Placement, Request, Workload
 
 if TYPE_CHECKING:
@@ -99,14 +100,14 @@ class Experiment:
         Raises:
             ConfigError: a record is there and cannot be read; nothing is overwritten without being asked.
         """
-        records.remove_leftovers(self.folder)
-        if not (self.folder / records.RECORD_FILE).exists():
+        record_folder.remove_leftovers(self.folder)
+        if not (self.folder / record_folder.RECORD_FILE).exists():
             return None
         try:
-            found = records.load(self.folder)
+            found = record_folder.load(self.folder)
         except RecordError as error:
             raise ConfigError(f"{error}; move that folder away, or add rerun=true to replace it") from None
-        return found if found.run_id == self.run_id and found.outcome.status in records.FINAL_OUTCOMES else None
+        return found if found.run_id == self.run_id and found.outcome.status in FINAL_OUTCOMES else None
 
     def run(self, say: Callable[[str], None]) -> Record:
         """Execute and save; the run's folder appears complete or not at all."""
@@ -115,7 +116,7 @@ class Experiment:
         scratch.mkdir()
         try:
             result = self.execution.execute(self, scratch, say)
-            records.save(result.record, result.tables, self.folder, extra=scratch)
+            record_folder.save(result.record, result.tables, self.folder, extra=scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return result.record

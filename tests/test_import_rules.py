@@ -49,7 +49,14 @@ FLOORS = (
     ),
     ("suite/slicing",),
     (
-        *("suite/attribution", "suite/record.py", "suite/workload.py", "suite/environment.py", "suite/complaints.py"),
+        *(
+            "suite/attribution",
+            "suite/record.py",
+            "suite/record_folder.py",
+            "suite/workload.py",
+            "suite/environment.py",
+            "suite/complaints.py",
+        ),
         *("suite/machine.py", "suite/roofline.py", "suite/calibration.py"),
     ),
     ("suite/optimizations", "suite/protocol.py"),

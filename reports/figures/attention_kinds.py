@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.breakdown import by_kind
 from reports.palette import INK, KIND_COLOURS, ink_on
-from reports.panels import note_beside, shown, what_is_left_out
+from reports.panels import note_beside, runs_by_group, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import percent
 
@@ -49,10 +49,11 @@ def draw(runs: Runs) -> Figure | None:
     frame = shown(data(runs))
     if frame.empty:
         return None
-    groups = list(frame["group"].unique())
-    counts = [frame.loc[frame["group"] == group, "run_id"].nunique() for group in groups]
-    figure = new_figure(0.6 + sum(0.17 * count + 0.3 for count in counts))
-    panels = figure.subplots(len(groups), 1, squeeze=False, sharex=True, height_ratios=[n + 0.6 for n in counts])[:, 0]
+    groups = runs_by_group(frame)
+    figure = new_figure(0.6 + sum(0.17 * count + 0.3 for count in groups.values()))
+    panels = figure.subplots(
+        len(groups), 1, squeeze=False, sharex=True, height_ratios=[n + 0.6 for n in groups.values()]
+    )[:, 0]
     widest = float(frame.groupby("run_id")["share"].sum().max())
     for axes, group in zip(panels, groups, strict=True):
         _draw_group(axes, frame[frame["group"] == group], widest)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.breakdown import axis_words, by_segment, clock_words
 from reports.palette import CLASS_COLOURS
-from reports.panels import shown, stacked_rows, swatches, what_is_left_out, worth_naming
+from reports.panels import runs_by_group, shown, stacked_rows, swatches, what_is_left_out, worth_naming
 from reports.style import legend_on_top, new_figure, readable
 from reports.units import rounded
 
@@ -47,10 +47,11 @@ def draw(runs: Runs) -> Figure | None:
     frame = shown(data(runs))
     if frame.empty:
         return None
-    groups = list(frame["group"].unique())
-    counts = [frame.loc[frame["group"] == group, "run_id"].nunique() for group in groups]
-    figure = new_figure(0.55 + sum(0.19 * count + 0.5 for count in counts))
-    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[count + 0.6 for count in counts])[:, 0]
+    groups = runs_by_group(frame)
+    figure = new_figure(0.55 + sum(0.19 * count + 0.5 for count in groups.values()))
+    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[count + 0.6 for count in groups.values()])[
+        :, 0
+    ]
     for axes, group in zip(panels, groups, strict=True):
         rows = frame[frame["group"] == group]
         totals = rows.groupby("run_id")["seconds"].sum()

@@ -11,7 +11,7 @@ import pandas as pd
 from reports.breakdown import all_totals, axis_words
 from reports.comparison import identities
 from reports.palette import INK, KIND_COLOURS
-from reports.panels import note_beside, shown, what_is_left_out
+from reports.panels import note_beside, runs_by_group, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import TIMES, ratio
 
@@ -85,11 +85,10 @@ def draw(runs: Runs) -> Figure | None:
     frame = shown(data(runs))
     if frame.empty:
         return None
-    groups = list(frame["group"].unique())
-    counts = [frame.loc[frame["group"] == group, "run_id"].nunique() for group in groups]
-    figure = new_figure(0.6 + sum(0.34 * count + 0.28 for count in counts))
+    groups = runs_by_group(frame)
+    figure = new_figure(0.6 + sum(0.34 * count + 0.28 for count in groups.values()))
     panels = figure.subplots(
-        len(groups), 2, squeeze=False, sharex="col", sharey="row", height_ratios=[n + 0.4 for n in counts]
+        len(groups), 2, squeeze=False, sharex="col", sharey="row", height_ratios=[n + 0.4 for n in groups.values()]
     )
     for column, measure in enumerate(("seconds", "flops")):
         widest = float(frame.groupby(["run_id", "kind"])[f"relative_{measure}"].sum().max())

@@ -15,7 +15,8 @@ import pyarrow as pa
 from suite.attribution.kineto import Attribution, attribute
 from suite.attribution.summary import summary
 from suite.attribution.trace import TraceError, read_trace
-from suite.record import Outcome, Profile, Record, WorkloadFacts, save
+from suite.record import Outcome, Profile, Record, WorkloadFacts
+from suite.record_folder import save
 
 _SUFFIXES = (".gz", ".json", ".trace", ".pt")
 

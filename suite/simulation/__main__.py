@@ -15,7 +15,7 @@ import msgspec
 from suite.calibration import Cells, calibrate, cells, configuration
 from suite.errors import ConfigError, GenscopeError
 from suite.machine import Calibration, Machine, machines
-from suite.record import RecordError, find_records, load, load_table
+from suite.record_folder import RecordError, find_records, load, load_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -60,6 +61,55 @@ class StageSpells:
             self.found.append(Segment(stages, step, spell, events))
 
 
+@dataclass(frozen=True)
+class SealedCalls:
+    """What happens at every sealed call: it is simulated, or replayed where its cost is known.
+
+    Args:
+        stages: where it is counted.
+        replay: what is known.
+        replaying: whether that is used.
+        say: told what is simulated.
+    """
+
+    stages: StageSpells
+    replay: Replay
+    replaying: bool
+    say: Callable[[str], None]
+
+    def __call__(self, module: nn.Module, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
+        """What the pipeline gets: zeros of the shapes of the module's output."""
+        self.stages.cut()  # so that what follows is this call's alone
+        call = self.replay.describe(module, args, kwargs)
+        known = self.replay.find(call) if self.replaying else None
+        if known is not None:
+            events, blocks = self.replay.repeat(call, known, args, kwargs)
+            self.stages.add(known.spell, events)
+            return tree_map(partial(self._handed_out, of=(known, blocks)), known.output)
+        self.say(f"simulating {type(module).__name__}")
+        memory = self.stages.observer.memory
+        first_block = memory.next_block
+        output = run()
+        spell, events = self.stages.cut()
+        fakes = [leaf for leaf in tree_leaves(output) if isinstance(leaf, FakeTensor)]
+        self.replay.remember(call, args, kwargs, spell, memory.template(events, first_block, fakes), output)
+        return tree_map(self._handed_out, output)
+
+    def _handed_out(self, leaf: Any, of: tuple[Known, Ints] | None = None) -> Any:
+        """The real tensor in place of a fake one, which holds its memory from now on; `of` a replayed call and its blocks."""
+        real = to_real(leaf)
+        if not isinstance(leaf, FakeTensor):
+            return real
+        if of is None:
+            self.stages.observer.memory.hand_over(leaf, real)
+            return real
+        known, blocks = of
+        block = known.template.outputs.get(leaf.untyped_storage()._cdata)
+        if block is not None:
+            self.stages.observer.memory.hand_over(leaf, real, int(blocks[block]))
+        return real
+
+
 def simulate(
     workload: Workload,
     *,
@@ -79,44 +129,12 @@ def simulate(
     weights_bytes = storage_bytes(workload.parts.values())
     workload.placement = replace(workload.placement, device="cpu")
     observer = Observer(device, BetweenParts.of(workload, mode))
-    memory = observer.memory
-    replay = Replay(mode, memory)
     stages = StageSpells(observer)
-
-    def around(module: nn.Module, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
-        stages.cut()  # so that what follows is this call's alone
-        call = replay.describe(module, args, kwargs)
-        known = replay.find(call) if replaying else None
-        if known is not None:
-            events, blocks = replay.repeat(call, known, args, kwargs)
-            stages.add(known.spell, events)
-            return tree_map(lambda leaf: _repeated(leaf, known, blocks), known.output)
-        say(f"simulating {type(module).__name__}")
-        first_block = memory.next_block
-        output = run()
-        spell, events = stages.cut()
-        fakes = [leaf for leaf in tree_leaves(output) if isinstance(leaf, FakeTensor)]
-        replay.remember(call, args, kwargs, spell, memory.template(events, first_block, fakes), output)
-        return tree_map(_first, output)
-
-    def _first(leaf: Any) -> Any:
-        real = to_real(leaf)
-        if isinstance(leaf, FakeTensor):
-            memory.hand_over(leaf, real)
-        return real
-
-    def _repeated(leaf: Any, known: Known, blocks: Ints) -> Any:
-        real = to_real(leaf)
-        if isinstance(leaf, FakeTensor):
-            block = known.template.outputs.get(leaf.untyped_storage()._cdata)
-            if block is not None:
-                memory.hand_over(leaf, real, int(blocks[block]))
-        return real
-
+    calls = SealedCalls(stages, Replay(mode, observer.memory), replaying, say)
     stages.hold(tensor for part in workload.parts.values() for tensor in (*part.parameters(), *part.buffers()))
     with (
         observer.watching(workload.parts, workload.attention_rules),
-        sealed_modules(mode, around),
+        sealed_modules(mode, calls),
         watched_by([stages]),
         stage("generate"),
     ):

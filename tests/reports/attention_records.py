@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from suite import record
+from suite import record_folder
 from suite.record import TABLES, Outcome, Part, Profile, Record, WorkloadFacts
 
 
@@ -52,5 +52,5 @@ def save_run(
     )  # fmt: skip
     tables = {"operators": operators, "attention": calls, "memory_peaks": peaks}
     arrow = {table: pa.Table.from_pylist(list(rows), schema=TABLES[table]) for table, rows in tables.items()}
-    record.save(found, arrow, folder / name)
+    record_folder.save(found, arrow, folder / name)
     return folder

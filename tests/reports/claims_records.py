@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from suite import record
+from suite import record_folder
 from suite.record import TABLES, Outcome, Part, Record, Sample, WorkloadFacts
 
 A100 = {"name": "NVIDIA A100 80GB SXM"}
@@ -46,7 +46,7 @@ def save_run(
     )  # fmt: skip
     rows = {"operators": operators, "attention": attention, "memory_peaks": peaks}
     tables = {name: pa.Table.from_pylist(list(kept), schema=TABLES[name]) for name, kept in rows.items() if kept}
-    record.save(found, tables, folder / f"{number}")
+    record_folder.save(found, tables, folder / f"{number}")
     return folder
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from suite import record
+from suite import record_folder
 from suite.machine import Machine
 from suite.record import TABLES, Outcome, Part, Record, Sample, WorkloadFacts
 
@@ -45,7 +45,7 @@ def save_simulated(
         environment={"machine": msgspec.to_builtins(machine)} if machine else {},
     )  # fmt: skip
     table = pa.Table.from_pylist(list(rows), schema=TABLES["operators"])
-    record.save(found, {"operators": table}, folder / f"{name}-{found.run_id[-8:]}")
+    record_folder.save(found, {"operators": table}, folder / f"{name}-{found.run_id[-8:]}")
     return folder
 
 
@@ -58,5 +58,5 @@ def save_measured(folder: Path, device_name: str, latencies_s: tuple[float, ...]
         workload=WorkloadFacts(name="measured", media="video"),
         environment={"device": "cuda", "gpu": {"name": device_name}},
     )  # fmt: skip
-    record.save(found, {}, folder / device_name.replace(" ", "_"))
+    record_folder.save(found, {}, folder / device_name.replace(" ", "_"))
     return folder

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from suite import record
+from suite import record_folder
 from suite.record import TABLES, Applied, Arm, Outcome, Record, Sample, WorkloadFacts
 
 GIB = 2**30
@@ -40,7 +40,7 @@ def save_run(
     )  # fmt: skip
     tables = {} if peak_gib is None else {"operators": _operators(step_flops), "memory_peaks": _peaks(peak_gib)}
     rows = {key: pa.Table.from_pylist(kept, schema=TABLES[key]) for key, kept in tables.items()}
-    record.save(found, rows, folder / found.run_id)
+    record_folder.save(found, rows, folder / found.run_id)
     return folder
 
 

@@ -14,19 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from suite.record import (
-    TABLES,
-    Applied,
-    Arm,
-    Outcome,
-    Part,
-    ProbeCost,
-    Profile,
-    Record,
-    Sample,
-    WorkloadFacts,
-    save,
-)
+from suite.record import TABLES, Applied, Arm, Outcome, Part, ProbeCost, Profile, Record, Sample, WorkloadFacts
+from suite.record_folder import save
 
 MIB = 1024**2
 STACKS = ((), ("baseline_attention",), ("flash_attention",), ("vae_slicing",))

@@ -16,7 +16,7 @@ from reports import load
 from reports.__main__ import main
 from reports.changes import changes, pairs
 from reports.commands.compare import ThresholdError, parse_thresholds
-from suite.record import load as load_record
+from suite.record_folder import load as load_record
 from tests.reports.claims_records import operator, save_run, trials
 from tests.reports.synthetic import make_run
 

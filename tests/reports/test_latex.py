@@ -17,7 +17,7 @@ from reports import load
 from reports.exhibits import TableExhibit, tables
 from reports.latex import escaped
 from reports.table import quantity, render, text, to_latex
-from suite.record import load as load_record
+from suite.record_folder import load as load_record
 from tests.reports.synthetic import make_run
 
 HOSTILE = (

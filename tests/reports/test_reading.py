@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.reading import concatenate, operator_totals, read_table
-from suite.record import RecordError
+from suite.record_folder import RecordError
 from tests.reports.synthetic import make_run
 
 

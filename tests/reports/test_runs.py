@@ -12,8 +12,8 @@ from reports import load
 from reports.comparison import in_order, latencies
 from reports.facts import RUN_COLUMNS
 from reports.runs import NoRunsError, Runs
-from suite.record import load as load_record
-from suite.record import save
+from suite.record_folder import load as load_record
+from suite.record_folder import save
 from tests.reports.synthetic import make_run
 
 

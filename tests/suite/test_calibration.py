@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from suite import record
+from suite import record_folder
 from suite.calibration import calibrate, cells, configuration, fit, predicted_s
 from suite.errors import ConfigError
 from suite.machine import Calibration, Efficiency, Machine
@@ -120,14 +120,14 @@ def test_a_configuration_is_the_work_and_not_where_it_was_done() -> None:
 def save_pair(folder: Path, seed: int) -> None:
     simulated = simulated_rows(seed)
     measured = measured_rows(simulated, 0.1, seed)
-    record.save(run(f"toy{seed}", "simulate"), {"operators": simulated}, folder / f"simulated{seed}")
-    record.save(run(f"toy{seed}", "measure", 0.1), {"operators": measured}, folder / f"measured{seed}")
+    record_folder.save(run(f"toy{seed}", "simulate"), {"operators": simulated}, folder / f"simulated{seed}")
+    record_folder.save(run(f"toy{seed}", "measure", 0.1), {"operators": measured}, folder / f"measured{seed}")
 
 
 def test_the_command_writes_a_calibration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(2):
         save_pair(tmp_path, seed)
-    record.save(run("alone", "measure", 0.1), {}, tmp_path / "alone")
+    record_folder.save(run("alone", "measure", 0.1), {}, tmp_path / "alone")
     out = tmp_path / "fitted.json"
     assert main(["calibrate", str(tmp_path), "--machine", "a100_80gb", "--out", str(out)]) == 0
     found = msgspec.json.decode(out.read_bytes(), type=Calibration)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import record
+from suite import record_folder
 from suite.errors import ConfigError
 from suite.optimizations.auto_slices import AutoSlices
 from suite.planner import fewest, planned, simulated_peak
@@ -56,8 +56,8 @@ def test_a_planned_run_is_measured_within_its_budget(experiment: Callable, tmp_p
     found = announce(run, rerun=False)
     assert found.outcome.status == "ok"
     assert f"{chosen.frame_slices} slices: simulated peak" in found.arms[0].optimizations[0].changes
-    (folder,) = record.find_records(tmp_path)
-    measured = max(record.load_table(folder, "memory_peaks").column("allocated_bytes").to_pylist())
+    (folder,) = record_folder.find_records(tmp_path)
+    measured = max(record_folder.load_table(folder, "memory_peaks").column("allocated_bytes").to_pylist())
     assert measured <= budget * GIB
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import record
+from suite import record_folder
 from suite.machine import Calibration, Efficiency, Machine
 from suite.progress import announce
 from suite.record import TABLES
@@ -142,7 +142,7 @@ def test_a_simulated_run_is_estimated_for_its_machine(experiment: Callable, tmp_
     overrides = ("execution=simulate", "machine=h200", "device.precision=bfloat16", f"output_dir={tmp_path}")
     found = announce(experiment(*overrides), rerun=False)
     assert found.environment["machine"]["name"] == "NVIDIA H200 141GB SXM"
-    rows = record.load_table(tmp_path / found.name, "operators").to_pandas()
+    rows = record_folder.load_table(tmp_path / found.name, "operators").to_pandas()
     assert rows["estimated_s"].notna().all()
     matrix = rows["operator_class"].isin(["convolution", "linear", "attention"])
     flops, moved = rows["flops"].fillna(0).where(matrix, 0), rows["bytes_read"] + rows["bytes_written"]

@@ -15,7 +15,7 @@ from reports import load
 from reports.exhibits import draw_figure
 from reports.figures import image_size_scaling, sequence_length_distribution, temporal_scaling
 from reports.style import house_style
-from suite import record
+from suite import record_folder
 from suite.record import TABLES, Outcome, Record, WorkloadFacts
 
 CHANNELS = 320
@@ -50,7 +50,7 @@ def save(folder: Path, side: int, frames: int | None = None) -> None:
         {"stage": "denoise_step", "weights_bytes": 10, "activations_bytes": 1000 * positions, "allocated_bytes": 10}
     ]
     tables = {"operators": rows, "attention": calls, "memory_peaks": peaks}
-    record.save(
+    record_folder.save(
         found,
         {name: pa.Table.from_pylist(rows, schema=TABLES[name]) for name, rows in tables.items()},
         folder / found.name,

@@ -13,7 +13,7 @@ from reports.exhibits import build_table
 from reports.runs import Runs
 from reports.tables import applicability
 from reports.units import NONE
-from suite import record
+from suite import record_folder
 from suite.record import TABLES, Applied, Arm, Outcome, Record, WorkloadFacts
 
 CONVOLUTION = {"stage": "denoise_step", "operator": "aten::convolution", "operator_class": "convolution"}
@@ -52,7 +52,7 @@ def save(
         whole = Applied(name=stack, exact=True, changes="some of it", left_out=left_out)
         found.arms.append(Arm(name="stack", optimizations=[whole]))
     operators = pa.Table.from_pylist(rows, schema=TABLES["operators"])
-    record.save(found, {"operators": operators} if status == "ok" else {}, folder / found.name)
+    record_folder.save(found, {"operators": operators} if status == "ok" else {}, folder / found.name)
 
 
 def study(folder: Path) -> Runs:

@@ -10,7 +10,7 @@ import pytest
 from reports import load
 from reports.claims.architecture import published
 from reports.tables import inventory
-from suite import record
+from suite import record_folder
 from suite.record import TABLES, Outcome, Part, Record, WorkloadFacts
 
 
@@ -39,7 +39,7 @@ def save_run(folder: Path, workload: str, scale: str, parts: dict[str, int]) -> 
         "operators": pa.Table.from_pylist(rows, schema=TABLES["operators"]),
         "attention": pa.Table.from_pylist(calls, schema=TABLES["attention"]),
     }
-    record.save(found, tables, folder / found.name)
+    record_folder.save(found, tables, folder / found.name)
 
 
 def test_parts_stages_and_lengths_stand_beside_what_was_published(tmp_path: Path) -> None:

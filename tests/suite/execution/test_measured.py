@@ -12,6 +12,7 @@ import torch
 from toy import Noted, ToyWorkload, quick_protocol
 
 from suite import record as records
+from suite import record_folder
 from suite.errors import ConfigError
 from suite.execution.measured import Measured, outcome_of
 from suite.experiment import DeviceSettings, Experiment
@@ -51,7 +52,7 @@ def run(experiment: Experiment) -> records.Record:
 def test_a_run_is_recorded_whole(tmp_path: Path) -> None:
     probes = {"latency": Latency(), "operators": Operators(), "memory": Memory()}
     found = run(experiment_of(tmp_path, probes=probes, save_output=True))
-    assert records.load(tmp_path / "toy-run") == found
+    assert record_folder.load(tmp_path / "toy-run") == found
     assert found.outcome.status == "ok"
     assert found.workload.parts["decoder"].num_parameters == 16 * 3 + 3
     assert found.workload.notes == ["A toy."]

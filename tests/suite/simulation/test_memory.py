@@ -27,8 +27,8 @@ NAMED = (
     "stable_video_diffusion", "llama",
 )  # fmt: skip
 OTHERS = ("flux", "sd3", "cogvideox", "wan", "ltx_video", "hunyuan_video", "sana")
-LIKE_OTHERS = ("imagen", "prod_image")
-"""Of the operators and attention of `stable_diffusion`, and dearer."""
+LIKE_STABLE_DIFFUSION = ("imagen", "prod_image")
+"""Its operators and attention at more cost."""
 FUSED, MATH = ("flash_attention", 0.02), ("baseline_attention", 0.05)
 
 
@@ -57,8 +57,8 @@ def peaks(table) -> dict[str, dict[str, int]]:
 @pytest.mark.parametrize(
     ("name", "stack", "tolerance"),
     [(name, *FUSED) for name in NAMED]
-    + [pytest.param(name, *MATH, marks=[pytest.mark.slow] * (name in LIKE_OTHERS)) for name in NAMED]
-    + [pytest.param(name, *FUSED, marks=pytest.mark.slow) for name in OTHERS],
+    + [pytest.param(name, *MATH, marks=[pytest.mark.slow] * (name in LIKE_STABLE_DIFFUSION)) for name in NAMED]
+    + [pytest.param(name, *kernel, marks=pytest.mark.slow) for name in OTHERS for kernel in (FUSED, MATH)],
 )
 @pytest.mark.usefixtures("two_threads")
 def test_peaks_are_the_profilers(

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from suite import record
+from suite import record_folder
 from suite.progress import announce
 from suite.simulation.generation import simulate
 from suite.simulation.parts import fake_parts, sealed_modules
@@ -100,8 +100,8 @@ def test_a_simulated_run_is_a_record_like_any_other(experiment: Callable, tmp_pa
     assert found.workload.parts["denoiser"].num_parameters > 1.3e9
     denoiser = found.workload.parts["denoiser"]
     assert denoiser.weight_bytes == pytest.approx(4 * denoiser.num_parameters, rel=0.001), "buffers are little"
-    (folder,) = record.find_records(tmp_path)
-    rows = frame(record.load_table(folder, "operators"))
+    (folder,) = record_folder.find_records(tmp_path)
+    rows = frame(record_folder.load_table(folder, "operators"))
     assert rows["host_self_s"].isna().all()
     assert set(rows["step"].dropna()) == set(range(25))
 
