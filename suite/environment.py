@@ -11,6 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from suite import nvml
+from suite.errors import UnavailableError
+
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "numpy", "hydra-core", "genscope")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,54 +83,27 @@ def _gpu() -> dict[str, Any]:
         "compute_capability": f"{properties.major}.{properties.minor}",
         "memory_bytes": properties.total_memory,
         "num_multiprocessors": properties.multi_processor_count,
-        "uuid": str(getattr(properties, "uuid", "")) or None,
+        "uuid": gpu_uuid(),
         "allocator_backend": torch.cuda.get_allocator_backend(),
     }
     return found | gpu_state(found["uuid"])
 
 
+def gpu_uuid() -> str | None:
+    """Of torch's current GPU, as NVML knows it without its prefix."""
+    import torch
+
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return str(getattr(properties, "uuid", "")) or None
+
+
 def gpu_state(uuid: str | None) -> dict[str, Any]:
-    """Driver, clocks (Hz), power cap (W) and throttle reasons now, through NVML; what the driver withholds is left out."""
-    import pynvml
-
+    """Driver, clocks, power and throttle reasons now, through NVML; what the driver withholds is left out."""
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+        with nvml.opened(uuid) as gpu:
+            return gpu.driver() | gpu.state()
+    except UnavailableError as error:
         return {"nvml": f"unavailable: {error}"}
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}") if uuid else pynvml.nvmlDeviceGetHandleByIndex(0)
-        queries = {
-            "driver": pynvml.nvmlSystemGetDriverVersion,
-            "sm_clock_hz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) * 1_000_000,
-            "memory_clock_hz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM) * 1_000_000,
-            "power_limit_w": lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,
-            "temperature_c": lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
-            "throttle_reasons": lambda: _throttle_reasons(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)),
-        }
-        state: dict[str, Any] = {}
-        for key, query in queries.items():
-            try:
-                state[key] = query()
-            except pynvml.NVMLError:
-                continue
-        return state
-    except pynvml.NVMLError as error:
-        return {"nvml": f"unavailable: {error}"}
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _throttle_reasons(bits: int) -> list[str]:
-    """NVML's bit field as words; an idle GPU is no throttling."""
-    words = {
-        0x2: "applications_clocks_setting",
-        0x4: "sw_power_cap",
-        0x8: "hw_slowdown",
-        0x20: "sw_thermal_slowdown",
-        0x40: "hw_thermal_slowdown",
-        0x80: "hw_power_brake",
-    }
-    return [word for bit, word in words.items() if bits & bit]
 
 
 def _git() -> dict[str, Any] | None:

@@ -21,6 +21,10 @@ class RunFailedError(GenscopeError):
     """A run ended as ``failed``; its record is saved and says why."""
 
 
+class UnavailableError(Exception):
+    """Something that a device could tell and does not tell here. The message is one clause that says why."""
+
+
 _kept: list[GenscopeError] = []
 
 

@@ -112,6 +112,39 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Operators that compute but have no FLOP formula: their rows hold a null, never 0."""
 
 
+class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device said of itself at one moment. None: not told."""
+
+    sm_clock_hz: float | None = None
+    memory_clock_hz: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    temperature_c: float | None = None
+    throttle_reasons: list[str] | None = None
+
+
+class EnergyTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sample ``energy_j`` stands on: it is the joules of this span over its generations."""
+
+    arm: str
+    trial: int
+    num_generations: int
+    """One after another, so many that the counter's own steps are a small share."""
+    span_s: float
+    before: DeviceState
+    after: DeviceState
+
+
+class Energy(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose energy was counted, and in which trials; or why it could not be."""
+
+    covers: str | None = None
+    """``gpu_board`` or ``cpu_packages``, idle draw and other processes included."""
+    unavailable: str | None = None
+    """Why there is no sample ``energy_j``."""
+    trials: list[EnergyTrial] = []
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A run, complete: facts and samples here, tables beside it.
 
@@ -134,6 +167,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[Sample] = []
     probe_costs: list[ProbeCost] = []
     profile: Profile | None = None
+    energy: Energy | None = None
+    """None: nobody asked."""
     attention_disagreements: list[str] = []
     """Attention calls whose shape contradicts the kind that the workload declares. Empty when all is well."""
     files: list[str] = []

@@ -32,7 +32,7 @@ ONLY_IN = {
     "transformers": ("workloads", "suite/optimizations"),
     "hydra": ("run.py", "suite/complaints.py"),
     "omegaconf": ("run.py", "suite/complaints.py", "suite/schema.py", "suite/build.py"),
-    "pynvml": ("suite/environment.py", "suite/probes"),
+    "pynvml": ("suite/nvml.py", "suite/probes"),
     "matplotlib": ("reports",),
 }
 NOTHING_OF_OURS = ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py")
@@ -55,6 +55,7 @@ FLOORS = (
             "suite/record_folder.py",
             "suite/workload.py",
             "suite/environment.py",
+            "suite/nvml.py",
             "suite/complaints.py",
         ),
         *("suite/machine.py", "suite/roofline.py", "suite/calibration.py"),

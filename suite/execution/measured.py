@@ -27,7 +27,7 @@ from suite.experiment import Experiment, Result
 from suite.planner import planned
 from suite.probes.contract import Observation
 from suite.probes.latency import StageTimes
-from suite.record import Arm, Outcome, ProbeCost, Profile, Record, Sample, WorkloadFacts
+from suite.record import Arm, Energy, Outcome, ProbeCost, Profile, Record, Sample, WorkloadFacts
 from suite.statistics import is_steady
 from suite.subject import OUT_OF_THE_BOX, REFERENCE, STACK, Stack, Subject
 from suite.workload import NotApplicableError, UnsupportedError
@@ -48,12 +48,14 @@ class _Findings:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     costs: list[ProbeCost] = field(default_factory=list)
     profile: Profile | None = None
+    energy: Energy | None = None
     disagreements: list[str] = field(default_factory=list)
 
     def add(self, observation: Observation) -> None:
         self.samples += observation.samples
         self.tables.update(observation.tables)
         self.profile = observation.profile or self.profile
+        self.energy = observation.energy or self.energy
         self.disagreements += observation.attention_disagreements
         if observation.cost is not None:
             self.costs.append(observation.cost)
@@ -160,6 +162,7 @@ def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scrat
         samples=findings.samples,
         probe_costs=[msgspec.structs.replace(cost, quiet_s=quiet_s) for cost in findings.costs],
         profile=findings.profile,
+        energy=findings.energy,
         attention_disagreements=findings.disagreements,
         files=sorted(str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()),
     )

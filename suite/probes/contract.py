@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from suite.record import ProbeCost, Profile, Sample
+from suite.record import Energy, ProbeCost, Profile, Sample
 from suite.subject import Subject
 
 
@@ -23,6 +23,7 @@ class Observation:
     samples: list[Sample] = field(default_factory=list)
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     profile: Profile | None = None
+    energy: Energy | None = None
     attention_disagreements: list[str] = field(default_factory=list)
     cost: ProbeCost | None = None
 

@@ -17,6 +17,7 @@ from suite.errors import ConfigError
 from suite.execution.measured import Measured, outcome_of
 from suite.experiment import DeviceSettings, Experiment
 from suite.probes.contract import Observation
+from suite.probes.energy import EnergyProbe
 from suite.probes.latency import Latency
 from suite.probes.memory import Memory
 from suite.probes.operators import Operators
@@ -133,6 +134,16 @@ def test_a_failing_probe_loses_nothing_that_was_seen_before(tmp_path: Path) -> N
     assert found.outcome.status == "failed"
     assert found.outcome.reason == "RuntimeError: no"
     assert len([s for s in found.samples if s.stage == "generate" and not s.warmup]) == 4
+
+
+def test_energy_that_nobody_counts_is_recorded_with_its_reason(tmp_path: Path) -> None:
+    probes = {"latency": Latency(), "energy": EnergyProbe(min_span_s=0.0, num_trials=1)}
+    found = run(experiment_of(tmp_path, probes=probes))
+    assert found.outcome.status == "ok"
+    assert found.energy is not None
+    counted = [sample.value for sample in found.samples if sample.metric == "energy_j"]
+    assert counted == [] if found.energy.unavailable else counted[0] > 0
+    assert record_folder.load(tmp_path / "toy-run") == found
 
 
 def test_a_wrong_configuration_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
