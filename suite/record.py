@@ -247,6 +247,20 @@ TABLES: Mapping[str, pa.Schema] = {
         device_bytes=pa.int64(),
         resident_bytes=pa.int64(),
     ),
+    # How well the host feeds the device, one row a stage and step; a pause of at least 100 us is a long gap; launch latency is
+    # the median from the begin of a call, made while the device was idle, to that of its work. Empty without a device.
+    "device_activity": _schema(
+        stage=pa.string(),
+        step=pa.int32(),
+        num_kernels=pa.int64(),
+        span_s=pa.float64(),
+        busy_s=pa.float64(),
+        num_long_gaps=pa.int64(),
+        long_gaps_s=pa.float64(),
+        launch_latency_s=pa.float64(),
+        num_synchronizations=pa.int64(),
+        synchronization_s=pa.float64(),
+    ),
     # Cosine similarity of what a module gave in two steps of one generation; symmetric, every pair of steps is a row.
     "similarity": _schema(
         module=pa.string(),

@@ -129,6 +129,7 @@ def _tables(attribution: Attribution) -> dict[str, pa.Table]:
         "attention": attribution.attention,
         "memory": attribution.memory,
         "memory_peaks": attribution.memory_peaks,
+        "device_activity": attribution.device_activity,
     }
     return {name: table for name, table in tables.items() if table is not None}
 

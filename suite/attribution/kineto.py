@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from suite.attribution.activity import device_activity
 from suite.attribution.arrow import table
 from suite.attribution.attention import AttentionCall, core_rows, find_attention
 from suite.attribution.calls import PRECISION_NAMES
@@ -48,6 +49,7 @@ class Attribution:
 
     operators: pa.Table
     attention: pa.Table
+    device_activity: pa.Table | None
     memory: pa.Table | None
     memory_peaks: pa.Table | None
     span_s: float
@@ -94,6 +96,7 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
             has_device,
         ),
         attention=_attention_table(events, context, calls, work, has_device),
+        device_activity=device_activity(events, context, work),
         memory=memory,
         memory_peaks=memory_peaks,
         span_s=_seconds(events.nesting.self_ns, context.window & ~context.aside),

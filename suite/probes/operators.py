@@ -11,7 +11,7 @@ from suite.subject import Subject
 
 @dataclass(frozen=True)
 class Operators:
-    """The operator table of the run's own arm, made from one profiled generation."""
+    """The operator table of the run's own arm and how busy its device was, made from one profiled generation."""
 
     def observe(self, subject: Subject) -> Observation:
         subject.say("operators, profiled pass")
@@ -24,4 +24,7 @@ class Operators:
             operators_without_flops=list(found.operators_without_flops),
         )
         cost = ProbeCost(probe="operators", watched_s=generation.watched_s)
-        return Observation(tables={"operators": found.operators}, profile=profile, cost=cost)
+        tables = {"operators": found.operators}
+        if found.device_activity is not None:
+            tables["device_activity"] = found.device_activity
+        return Observation(tables=tables, profile=profile, cost=cost)
