@@ -25,11 +25,16 @@ from suite.probes.attention import disagreements
 from suite.record import Arm, Outcome, Profile
 from suite.roofline import estimate, with_estimates
 from suite.simulation.generation import simulate
+from suite.workload import UnsupportedError
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """Simulates one generation of the run's own stack. No probe is asked: a simulation sees what they would."""
+    """Simulates one generation of the run's own stack.
+
+    No probe is asked: a simulation sees what they would. One that says that no simulation can (``not_simulated``) makes the
+    run unsupported, rather than ok without what was asked for.
+    """
 
     needs_no_device: ClassVar[bool] = True
 
@@ -39,12 +44,19 @@ class Simulated:
         tables: Mapping[str, pa.Table] = {}
         try:
             facts["environment"] = capture("cpu")
+            _require_simulable(experiment)
             tables = _simulate(experiment, say, facts)
         except ConfigError:
             raise
         except Exception as error:  # whatever a model throws is this run's outcome
             facts["outcome"] = outcome_of(error)
         return Result(experiment.blank_record(**facts), tables)
+
+
+def _require_simulable(experiment: Experiment) -> None:
+    for name, probe in experiment.probes.items():
+        if reason := getattr(probe, "not_simulated", None):
+            raise UnsupportedError(f"probe={name}: {reason}; execution=measure is needed")
 
 
 def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[str, Any]) -> Mapping[str, pa.Table]:

@@ -29,6 +29,10 @@ class Observation:
 
 
 class Probe(Protocol):
-    """Its arguments are what its YAML lists."""
+    """Its arguments are what its YAML lists.
+
+    A probe of what a simulation cannot know, and that nobody gets without asking for it, says so in a class attribute
+    ``not_simulated``: a clause, the reason.
+    """
 
     def observe(self, subject: Subject) -> Observation: ...

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -28,6 +29,7 @@ class Similarity:
     """
 
     modules: Sequence[str]
+    not_simulated: ClassVar[str] = "similarity is one of values, which a simulation does not have"
 
     def __post_init__(self) -> None:
         for pattern in self.modules:

@@ -83,9 +83,9 @@ class FeatureSketches:
         return keep
 
     def similarities(self) -> dict[str, Tensor]:
-        """``[K, K]`` for every module that gave features of the same size in each of the K steps."""
+        """``[K, K]`` for every module that gave features of the same size in each of the K steps, in the order they ran in."""
         found = {}
-        for path in self._modules:
+        for path in self._sketches[0] if self._sketches else ():
             kept = [step[path] for step in self._sketches if path in step]
             if kept and len(kept) == len(self._sketches):
                 found[path] = cosine_similarity(torch.stack(kept))

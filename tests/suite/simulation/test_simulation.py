@@ -111,6 +111,16 @@ def test_a_stack_that_does_not_apply_is_an_outcome(experiment: Callable, tmp_pat
     assert announce(experiment(*overrides), rerun=False).outcome.status == "not_applicable"
 
 
+def test_what_takes_values_is_unsupported_rather_than_left_out(experiment: Callable, tmp_path: Path) -> None:
+    """Such as similarity between steps; the reason names the probe and the way out. The probes of every run are not."""
+    for probe in ("similarity", "[latency,similarity]"):
+        run = experiment("execution=simulate", f"probe={probe}", f"output_dir={tmp_path}")
+        outcome = announce(run, rerun=False).outcome
+        assert outcome.status == "unsupported"
+        assert "probe=similarity" in outcome.reason
+        assert "execution=measure" in outcome.reason
+
+
 def test_inputs_become_fake_and_outputs_real_zeros_of_the_same_shape() -> None:
     with torch.device("meta"):
         module = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
