@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suite.attribution.annotate import annotated
 from suite.attribution.kineto import Attribution, attribute
 from suite.attribution.scopes import StageScopes, module_scopes
 from suite.attribution.trace import read_trace
@@ -75,7 +76,11 @@ def profile_generation(
         watched_s = time.perf_counter() - start
     try:
         lengths = workload.temporal_lengths
-        attribution = attribute(read_trace(path), num_frames=lengths[0] if len(lengths) == 1 else None)
+        num_frames = lengths[0] if len(lengths) == 1 else None
+        trace = read_trace(path)
+        attribution = attribute(trace, num_frames=num_frames)
+        if keep:
+            path.write_bytes(annotated(path.read_bytes(), trace, num_frames))
     finally:
         _keep_or_drop(path, keep)
     return ProfiledGeneration(attribution, watched_s)

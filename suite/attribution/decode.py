@@ -108,6 +108,11 @@ def read_text(path: Path) -> bytes:
         raise TraceError(f"{path} cannot be read as a trace: {error}") from None
 
 
+def repaired(text: bytes) -> bytes:
+    """The text with null where it has a number that JSON has no word for."""
+    return _NOT_JSON.sub(b": null", text)
+
+
 class Document(NamedTuple):
     """A text to decode. `only_events`: if it holds anything but a list of events, it is not what it should be."""
 
@@ -148,10 +153,10 @@ def decode(document: Document) -> Piece:
     except UnicodeDecodeError:
         return decode(document._replace(text=document.text.decode(errors="replace").encode()))
     except msgspec.DecodeError:
-        repaired = _NOT_JSON.sub(b": null", document.text)
-        if repaired == document.text:
+        text = repaired(document.text)
+        if text == document.text:
             raise
-        return decode(document._replace(text=repaired))
+        return decode(document._replace(text=text))
     times = [event.ts for event in decoded.traceEvents or () if event.ts is not None]
     if times and max(times) >= _EXACT_LIMIT_US:
         decoded = _decode_as(document, ExactEvent)
