@@ -1,0 +1,139 @@
+"""Weights in another precision: rounded once, brought back bit for bit, and as small as a workload built in that precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from suite.errors import ConfigError
+from suite.optimizations.precision import Precision, kept_in_float32
+from suite.probes.fidelity import Fidelity
+from suite.probes.memory import Memory
+from suite.subject import Subject
+from suite.workload import NotApplicableError, Placement
+
+
+class Model(nn.Module):
+    """A weight, a table that checkpoints hold, one that they do not hold, and integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.tied = nn.Linear(4, 4)
+        self.tied.weight = self.linear.weight
+        self.register_buffer("held", torch.randn(3))
+        self.register_buffer("rotary", torch.randn(3), persistent=False)
+        self.register_buffer("positions", torch.arange(3))
+
+
+def workload_of(**parts: nn.Module) -> Any:
+    return SimpleNamespace(parts=parts, placement=Placement(device="cpu", precision="float32"))
+
+
+def precisions(part: nn.Module) -> dict[str, torch.dtype]:
+    return {name: tensor.dtype for name, tensor in (*part.named_parameters(), *part.named_buffers())}
+
+
+def test_what_a_checkpoint_holds_is_rounded_and_comes_back_bit_for_bit() -> None:
+    model = Model()
+    workload = workload_of(denoiser=model)
+    before = {name: tensor.clone() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    handle = Precision("bfloat16").apply(workload)
+    half, single = torch.bfloat16, torch.float32
+    assert precisions(model) == {
+        "linear.weight": half, "linear.bias": half, "tied.bias": half, "held": half, "rotary": single,
+        "positions": torch.int64,
+    }  # fmt: skip
+    assert torch.equal(model.linear.weight.float(), before["linear.weight"].bfloat16().float())
+    assert model.tied.weight is model.linear.weight
+    assert workload.placement.dtype == half
+    handle.revert()
+    assert workload.placement.dtype == single
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        assert torch.equal(tensor, before[name])
+        assert tensor.dtype == before[name].dtype
+
+
+def test_what_the_library_keeps_in_float32_stays() -> None:
+    """diffusers keeps its list in any half precision, transformers its own in float16 only."""
+    model = Model()
+    model._keep_in_fp32_modules = ["tied"]
+    names = lambda precision: {  # noqa: E731
+        name for name, tensor in model.state_dict(keep_vars=True).items()
+        for kept in kept_in_float32(model, precision) if kept is tensor
+    }  # fmt: skip
+    assert names("bfloat16") == set()
+    assert names("float16") == {"linear.weight", "tied.weight", "tied.bias"}
+    model.enable_layerwise_casting = None  # as models of diffusers have it
+    assert names("bfloat16") == {"linear.weight", "tied.weight", "tied.bias"}
+    handle = Precision("bfloat16").apply(workload_of(denoiser=model))
+    assert model.linear.weight.dtype == torch.float32
+    assert model.linear.bias.dtype == torch.bfloat16
+    assert handle.changes.endswith("but for 2 that the library keeps in float32")
+
+
+def test_a_precision_that_is_there_already_changes_nothing() -> None:
+    with pytest.raises(NotApplicableError, match="in float32 already"):
+        Precision("float32").apply(workload_of(denoiser=Model()))
+    with pytest.raises(ConfigError, match="precision=float8: one of float32, bfloat16, float16"):
+        Precision("float8")
+
+
+def test_noise_is_the_same_in_every_precision_but_for_rounding() -> None:
+    """Without this, outputs of one seed could not be compared."""
+    for dtype in (torch.bfloat16, torch.float16):
+        drawn, rounded = (
+            torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3), dtype=each).to(dtype)
+            for each in (dtype, torch.float32)
+        )
+        assert torch.equal(drawn, rounded)
+
+
+@pytest.mark.parametrize("name", ["stable_diffusion", "make_a_video", "parti"])
+def test_a_generation_runs_in_it_and_is_the_same_again_without(
+    name: str, experiment: Callable, smoke_workload: Callable
+) -> None:
+    workload = smoke_workload(name)
+    run = experiment("optimization=bf16")
+    expected = workload.generate()
+    handle = run.stack["bf16"].apply(workload)
+    found = workload.generate()
+    handle.revert()
+    assert found.shape == expected.shape
+    assert not torch.equal(found.float(), expected.float())
+    assert torch.equal(workload.generate(), expected)
+
+
+def test_memory_and_fidelity_of_a_stack_in_half_precision(
+    experiment: Callable, smoke_workload: Callable, tmp_path: Path
+) -> None:
+    """Half the bytes for weights, the originals that are kept for the way back not counted."""
+    workload = smoke_workload("stable_diffusion")
+    stack = experiment("optimization=bf16").stack
+    peaks = []
+    for arm in ({}, stack):
+        subject = Subject(workload, {"stack": arm}, experiment().protocol, tmp_path)
+        rows = {row["stage"]: row for row in Memory().observe(subject).tables["memory_peaks"].to_pylist()}
+        peaks.append(rows["generate"])
+    assert peaks[1]["weights_bytes"] == pytest.approx(peaks[0]["weights_bytes"] / 2, rel=0.01)
+    assert peaks[1]["allocated_bytes"] < 0.6 * peaks[0]["allocated_bytes"]
+    subject = Subject(workload, {"stack": stack, "out_of_the_box": {}}, experiment().protocol, tmp_path)
+    found = {sample.metric: sample.value for sample in Fidelity().observe(subject).samples}
+    assert 30 < found["psnr_db"] < 60, "rounded, and nothing else"
+
+
+def test_a_simulation_in_it_is_one_of_a_workload_built_in_it(experiment: Callable) -> None:
+    simulated = []
+    for overrides in (["optimization=bf16"], ["device.precision=bfloat16"]):
+        run = experiment("execution=simulate", "request.num_inference_steps=1", *overrides)
+        result = run.execution.execute(run, None, lambda message: None)
+        peaks = {row["stage"]: row["allocated_bytes"] for row in result.tables["memory_peaks"].to_pylist()}
+        rows = result.tables["operators"].to_pylist()
+        simulated.append((peaks, sum(row["bytes_read"] + row["bytes_written"] for row in rows)))
+    assert simulated[0] == simulated[1]
