@@ -48,19 +48,22 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.clock: Clock = clock_for(self.workload.placement.device)
+        self.applied: dict[str, list[Applied]] = {}
+        """By arm: what was known of its stack when it was last taken off."""
         self.last_output: Any = None
         self._profile: ProfiledGeneration | None = None
 
     @contextmanager
     def configured(self, arm: str) -> Iterator[list[Applied]]:
         """The workload with an arm's stack on, applied in order and taken off in reverse."""
-        applied = []
-        with ExitStack() as handles:
+        stack = []
+        with ExitStack() as undo:
             for name, optimization in self.arms[arm].items():
                 handle = optimization.apply(self.workload)
-                handles.callback(handle.revert)
-                applied.append(as_applied(name, optimization, handle))
-            yield applied
+                undo.callback(handle.revert)
+                stack.append((name, optimization, handle))
+            yield [as_applied(*one) for one in stack]
+        self.applied[arm] = [as_applied(*one) for one in stack]
 
     def generate(self, watchers: Sequence[Watcher] = ()) -> None:
         """One generation inside the ``generate`` stage, with garbage of earlier ones collected before it begins."""

@@ -96,6 +96,10 @@ def _observe(experiment: Experiment, scratch: Path, say: Callable[[str], None], 
         _warm_up(subject, arm, findings)
     for probe in experiment.probes.values():
         findings.add(probe.observe(subject))
+    findings.arms = [
+        msgspec.structs.replace(arm, optimizations=subject.applied.get(arm.name, arm.optimizations))
+        for arm in findings.arms
+    ]
     if experiment.save_output:
         with subject.configured(STACK):
             subject.generate()

@@ -13,6 +13,7 @@ from suite.optimizations.contract import Handle
 from suite.workload import PARTS, NotApplicableError, Workload
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -44,7 +45,7 @@ class ChannelsLast:
         return handle
 
 
-def convolutions(part: nn.Module) -> Iterator[nn.Parameter]:
+def convolutions(part: nn.Module) -> Iterator[torch.Tensor]:
     """Weights of a part's convolutions that have a channels-last layout: ``[out, in, *filter]`` of two or three dimensions."""
     from torch.nn.modules.conv import _ConvNd
 
@@ -54,7 +55,7 @@ def convolutions(part: nn.Module) -> Iterator[nn.Parameter]:
     )  # each once, shared or not
 
 
-def _lay_out(weight: nn.Parameter, handle: Handle) -> None:
+def _lay_out(weight: torch.Tensor, handle: Handle) -> None:
     """Exchange a weight's storage, and leave the way back to the strides that it had, ambiguous ones of a 1 x 1 filter, too."""
     import torch
 

@@ -24,6 +24,8 @@ class Handle:
     """Whether the output is reproduced, where that depends on the workload. None: as `Optimization.exact` says."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Parts of it that have no meaning on the workload, and why."""
+    findings: Callable[[], str] | None = None
+    """Tells what is known of it by now, where that is more once the workload has run; stands after `changes`."""
     undo: ExitStack = field(default_factory=ExitStack)
 
     def on_revert(self, action: Callable[[], object]) -> None:
@@ -49,9 +51,8 @@ class Optimization(Protocol):
 
 def as_applied(name: str, optimization: Optimization, handle: Handle) -> Applied:
     """What a record keeps of it."""
-    return Applied(
-        name=name, exact=is_exact(optimization, handle), changes=handle.changes, left_out=dict(handle.left_out)
-    )
+    changes = handle.changes if handle.findings is None else f"{handle.changes}; {handle.findings()}"
+    return Applied(name=name, exact=is_exact(optimization, handle), changes=changes, left_out=dict(handle.left_out))
 
 
 def is_exact(optimization: Optimization, handle: Handle) -> bool:
