@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(runs: Runs, out: Path) -> None:
-    from reports.findings import headline
+    from reports.answers import headline
     from reports.publish import publish
     from reports.report import make_report
 

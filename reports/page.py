@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.answers import QUESTIONS, headline
 from reports.claims.assess import CONTRADICTED, NOT_BORNE_OUT
 from reports.exhibits import SECTIONS, FigureExhibit, TableExhibit
 from reports.facts import device_name
-from reports.findings import QUESTIONS, headline
 from reports.palette import VERDICT_COLOURS
 from suite.record import OUTCOMES
 
@@ -74,7 +74,7 @@ def _section(
         "key": key,
         "title": title,
         "is_question": key in QUESTIONS,
-        "findings": found.get(key, []),
+        "answers": found.get(key, []),
         "loud": [sentence for sentence in found.get(key, []) if sentence.startswith(CONTRADICTED)],
         "quiet": [sentence for sentence in found.get(key, []) if sentence.startswith(NOT_BORNE_OUT)],
         "figures": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,11 +12,18 @@ import pyarrow.parquet as pq
 from suite.record import TABLES
 from suite.record_folder import RecordError
 
-TOTALS = "totals"
-"""The operator table summed over steps, modules and operators; small whatever the run's length."""
-
+_SUMS = ["calls", "host_self_s", "device_self_s", "estimated_s"]
 _TOTAL_KEYS = ["stage", "operator_class", "attention_kind", "attention_part", "precision"]
-_TOTAL_SUMS = ["calls", "host_self_s", "device_self_s", "estimated_s", "flops", "bytes_read", "bytes_written"]
+_TOTAL_SUMS = [*_SUMS, "flops", "bytes_read", "bytes_written"]
+
+
+class OperatorSums(NamedTuple):
+    """The operator table in two sums, each small whatever the run's length. A sum of nulls alone stays null."""
+
+    totals: pa.Table
+    """Over steps, modules and operators: by stage, class, attention kind and part, precision."""
+    by_name: pa.Table
+    """Over steps and modules: by stage and operator, apart for what ran between the parts, with the ``num_steps`` it ran in."""
 
 
 def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -43,22 +51,31 @@ def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) ->
         raise RecordError(f"{path} cannot be read as a table: {_first_sentence(error)}") from None
 
 
-def operator_totals(folder: Path) -> pa.Table:
-    """Operators of a run summed over steps, modules and operators. A sum of nulls alone stays null.
+def operator_sums(folder: Path) -> OperatorSums:
+    """Sums of a run's operators.
 
     Raises:
         RecordError: the table is there and cannot be read.
     """
+    rows = read_table(folder, "operators", [*_TOTAL_KEYS, *_TOTAL_SUMS, "module", "operator", "step"])
+    for key in (*_TOTAL_KEYS, "operator"):  # Arrow cannot group by dictionaries that differ between chunks
+        rows = rows.set_column(rows.schema.get_field_index(key), key, rows[key].cast(pa.string()))
+    rows = rows.append_column("is_between_parts", rows["module"].is_null())
+    by_name = _sums(rows, ["stage", "is_between_parts", "operator"], _SUMS, [("step", "count_distinct")])
+    return OperatorSums(
+        _sums(rows, _TOTAL_KEYS, _TOTAL_SUMS), by_name.rename_columns({"step_count_distinct": "num_steps"})
+    )
+
+
+def _sums(rows: pa.Table, keys: list[str], columns: list[str], others: Sequence[tuple[str, str]] = ()) -> pa.Table:
+    """Rows grouped by `keys`: `columns` summed, and other aggregates of Arrow; strings are dictionaries."""
     import pyarrow.compute as pc
 
-    rows = read_table(folder, "operators", [*_TOTAL_KEYS, *_TOTAL_SUMS])
     keep_null = pc.ScalarAggregateOptions(min_count=1)
-    for key in _TOTAL_KEYS:  # Arrow cannot group by dictionaries that differ between chunks
-        rows = rows.set_column(rows.schema.get_field_index(key), key, rows[key].cast(pa.string()))
-    wanted = [(column, "sum", keep_null) for column in _TOTAL_SUMS]
-    sums = rows.group_by(_TOTAL_KEYS, use_threads=False).aggregate(wanted)
+    wanted = [(column, "sum", keep_null) for column in columns]
+    sums = rows.group_by(keys, use_threads=False).aggregate([*wanted, *others])
     sums = sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names])
-    return _conform(sums, [TABLES["operators"].field(name) for name in (*_TOTAL_KEYS, *_TOTAL_SUMS)])
+    return _conform(sums, list(sums.schema))
 
 
 def concatenate(tables: Sequence[pa.Table]) -> pa.Table:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports.answers import answers
 from reports.exhibits import begin_figures, tables
-from reports.findings import findings
 from reports.page import render_page
 from reports.saving import saving
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def make_report(runs: Runs) -> tuple[dict[str, bytes], dict[str, list[str]]]:
-    """Files by relative path, and the findings by question. The same records always give the same bytes."""
+    """Files by relative path, and the answers by question. The same records always give the same bytes."""
     with saving(len(runs)) as save:
         begun = begin_figures(runs, save)
-        built, found = tables(runs), findings(runs)
+        built, found = tables(runs), answers(runs)
         drawn = [finish() for finish in reversed(begun)][::-1]  # the last ones have not been begun elsewhere
     files: dict[str, bytes] = {"index.html": render_page(runs, drawn, built, found).encode()}
     for figure in drawn:

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from reports.facts import RUN_COLUMNS, run_facts
-from reports.reading import concatenate, operator_totals, read_table
+from reports.reading import OperatorSums, concatenate, operator_sums, read_table
 from suite.record import TABLES, Record, Sample
 from suite.record_folder import RecordError, find_records
 from suite.record_folder import load as load_record
@@ -56,7 +56,7 @@ class Runs:
         self.records = list(records)
         self.problems = list(problems)
         self._samples = list(samples)
-        self._totals: dict[int, pa.Table] = {}
+        self._sums: dict[int, OperatorSums] = {}
         self._small: dict[tuple[int, str], pa.Table] = {}
 
     def __len__(self) -> int:
@@ -80,7 +80,12 @@ class Runs:
     @cached_property
     def operator_totals(self) -> pd.DataFrame:
         """Operators summed over steps, modules and operators: a few rows a run."""
-        return self._joined([self._totals_of(index) for index in range(len(self))])
+        return self._joined([self._sums_of(index).totals for index in range(len(self))])
+
+    @cached_property
+    def operators_by_name(self) -> pd.DataFrame:
+        """Operators summed over steps and modules: a row for each name in a stage, apart for what ran between the parts."""
+        return self._joined([self._sums_of(index).by_name for index in range(len(self))])
 
     @cached_property
     def attention(self) -> pd.DataFrame:
@@ -108,7 +113,7 @@ class Runs:
         kept, problems = [], list(self.problems)
         for index, folder in enumerate(self.folders):
             try:
-                self._totals_of(index)
+                self._sums_of(index)
                 for name in TABLES.keys() - {"operators"}:
                     table = read_table(folder, name)
                     if table.nbytes < _SMALL_BYTES:
@@ -127,14 +132,14 @@ class Runs:
             [self._samples[index] for index in kept],
         )
         place = {old: new for new, old in enumerate(kept)}
-        chosen._totals = {place[old]: totals for old, totals in self._totals.items() if old in place}
+        chosen._sums = {place[old]: sums for old, sums in self._sums.items() if old in place}
         chosen._small = {(place[old], name): table for (old, name), table in self._small.items() if old in place}
         return chosen
 
-    def _totals_of(self, index: int) -> pa.Table:
-        if index not in self._totals:
-            self._totals[index] = operator_totals(self.folders[index])
-        return self._totals[index]
+    def _sums_of(self, index: int) -> OperatorSums:
+        if index not in self._sums:
+            self._sums[index] = operator_sums(self.folders[index])
+        return self._sums[index]
 
     def _table(self, name: str) -> pd.DataFrame:
         return self._joined([self._read(index, name) for index in range(len(self))])

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from reports.answers import answers
 from reports.exhibits import FigureExhibit, TableExhibit
-from reports.findings import findings
 from reports.page import render_page
 from reports.runs import Runs
 
@@ -94,7 +94,7 @@ def page(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     folder = tmp_path_factory.mktemp("browser")
-    content = render_page(runs, list(drawn.values()), list(built.values()), findings(runs))
+    content = render_page(runs, list(drawn.values()), list(built.values()), answers(runs))
     (folder / "page.html").write_text(content, encoding="utf-8")
     (folder / "look.html").write_text(content.replace("</body>", f"{LOOK}</body>"), encoding="utf-8")
     (folder / "phone.html").write_text(FRAME % PHONE_PX, encoding="utf-8")

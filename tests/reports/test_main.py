@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.__main__ import main
+from reports.answers import answers
 from reports.exhibits import FigureExhibit, TableExhibit
-from reports.findings import findings
 from reports.page import render_page
 from reports.runs import Runs, load
 from tests.reports.synthetic import make_run, make_study
@@ -68,7 +68,7 @@ def test_a_whole_report_in_a_process_that_never_loads_torch(
         assert all(written[f"figures/{figure.name}.{kind}"] == content for kind, content in figure.files.items())
     for table in built.values():
         assert all(written[f"tables/{table.name}.{kind}"] == text.encode() for kind, text in table.files.items())
-    page = render_page(runs, list(drawn.values()), list(built.values()), findings(runs))
+    page = render_page(runs, list(drawn.values()), list(built.values()), answers(runs))
     assert written["index.html"] == page.encode()
 
 

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from reports.answers import answers
 from reports.exhibits import FigureExhibit, TableExhibit
-from reports.findings import findings
 from reports.page import inline_svg, render_page
 from reports.runs import Runs
 
@@ -49,7 +49,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(runs: Runs, drawn: dict[str, FigureExhibit], built: dict[str, TableExhibit]) -> str:
-    return render_page(runs, list(drawn.values()), list(built.values()), findings(runs))
+    return render_page(runs, list(drawn.values()), list(built.values()), answers(runs))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,15 @@ from tests.reports.synthetic import make_run
 
 
 def test_frames_carry_the_run_as_categoricals(runs: Runs) -> None:
-    for frame in (runs.samples, runs.operators, runs.attention, runs.memory, runs.memory_peaks, runs.operator_totals):
+    for frame in (
+        runs.samples,
+        runs.operators,
+        runs.attention,
+        runs.memory,
+        runs.memory_peaks,
+        runs.operator_totals,
+        runs.operators_by_name,
+    ):
         assert tuple(frame.columns[: len(RUN_COLUMNS)]) == RUN_COLUMNS
         assert all(isinstance(frame[column].dtype, pd.CategoricalDtype) for column in RUN_COLUMNS)
         assert frame["run_id"].nunique() == 11

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from reports.runs import Runs
 
 QUESTIONS = ("time", "memory", "optimizations")
-"""Sections of the page that open with findings."""
+"""Sections of the page that open with answers."""
 
 _VERBS = {"FASTER": "faster than", "SLOWER": "slower than"}
 
 
-def findings(runs: Runs) -> dict[str, list[str]]:
+def answers(runs: Runs) -> dict[str, list[str]]:
     """Sentences by question, the most telling one first; a question without data has none."""
     return {
         "time": list(_time(runs)),
