@@ -22,6 +22,7 @@ from suite.optimizations.contract import Optimization
 from suite.protocol import MeasurementProtocol
 from suite.record import FINAL_OUTCOMES, Record, WorkloadFacts
 from suite.record_folder import RecordError
+from suite.scalars import with_scalars
 from suite.workload import Placement, Request, Workload
 
 if TYPE_CHECKING:
@@ -116,10 +117,11 @@ class Experiment:
         scratch.mkdir()
         try:
             result = self.execution.execute(self, scratch, say)
-            record_folder.save(result.record, result.tables, self.folder, extra=scratch)
+            record = with_scalars(result.record, result.tables, scratch)
+            record_folder.save(record, result.tables, self.folder, extra=scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return result.record
+        return record
 
     def workload_facts(self) -> WorkloadFacts:
         """What is known of the workload before it is built."""

@@ -21,6 +21,7 @@ from suite.probes.energy import EnergyProbe
 from suite.probes.latency import Latency
 from suite.probes.memory import Memory
 from suite.probes.operators import Operators
+from suite.scalars import EVENTS_FILE
 from suite.workload import NotApplicableError, UnsupportedError
 
 
@@ -60,9 +61,9 @@ def test_a_run_is_recorded_whole(tmp_path: Path) -> None:
     assert found.environment["packages"]["torch"] == torch.__version__
     assert [cost.probe for cost in found.probe_costs] == ["operators", "memory"]
     assert all(cost.quiet_s for cost in found.probe_costs)
-    assert found.files == ["output/image_0.txt"]
+    assert found.files == [EVENTS_FILE, "output/image_0.txt"]
     assert {path.name for path in (tmp_path / "toy-run").iterdir()} == {
-        "record.json", "operators.parquet", "memory.parquet", "memory_peaks.parquet", "output",
+        "record.json", "operators.parquet", "memory.parquet", "memory_peaks.parquet", "output", EVENTS_FILE,
     }  # fmt: skip
 
 
