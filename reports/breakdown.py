@@ -4,7 +4,7 @@ Frames are kept between calls: treat them as read-only.
 """
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportAttributeAccessIssue=false, reportReturnType=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from functools import lru_cache
@@ -44,23 +44,27 @@ def timed_totals(runs: Runs) -> pd.DataFrame:
 @lru_cache(maxsize=4)
 def all_totals(runs: Runs) -> pd.DataFrame:
     """Operator totals with ``seconds`` of the run's best clock, ``clock`` (its name), ``segment`` and ``kind``."""
-    totals = runs.operator_totals.copy()
-    has = {column: totals.groupby("run_id", observed=True)[column].sum() > 0 for column in CLOCKS}
-    owner = totals["run_id"].astype(object)
-    seconds = pd.Series(np.nan, index=totals.index)
-    clock = pd.Series(None, index=totals.index, dtype=object)
-    for column in reversed(CLOCKS):
-        usable = owner.map(has[column]).fillna(False).astype(bool)
-        seconds[usable] = totals.loc[usable, column].fillna(0.0)
-        clock[usable] = CLOCKS[column]
-    machine = owner.map(runs.runs.set_index("run_id")["machine"])
-    clock = clock.mask((clock == ESTIMATED) & machine.notna(), f"{ESTIMATED} on " + machine.astype(str))
-    totals["seconds"], totals["clock"] = seconds, clock
+    totals = with_clock(runs, runs.operator_totals)
     totals["segment"] = segments(totals)
     kind = totals["attention_kind"].astype(object)
     known = kind.where(kind.isin(KINDS), "unknown")
     totals["kind"] = known.where(totals["segment"].str.startswith("attention"), None)
     return totals
+
+
+def with_clock(runs: Runs, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with ``seconds`` of their run's best clock, and its name as ``clock``; null where a run has none."""
+    has = {column: rows.groupby("run_id", observed=True)[column].sum() > 0 for column in CLOCKS}
+    owner = rows["run_id"].astype(object)
+    seconds = pd.Series(np.nan, index=rows.index)
+    clock = pd.Series(None, index=rows.index, dtype=object)
+    for column in reversed(CLOCKS):
+        usable = owner.map(has[column]).fillna(False).astype(bool)
+        seconds[usable] = rows.loc[usable, column].fillna(0.0)
+        clock[usable] = CLOCKS[column]
+    machine = owner.map(runs.runs.set_index("run_id")["machine"])
+    clock = clock.mask((clock == ESTIMATED) & machine.notna(), f"{ESTIMATED} on " + machine.astype(str))
+    return rows.assign(seconds=seconds, clock=clock)
 
 
 @lru_cache(maxsize=4)

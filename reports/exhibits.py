@@ -23,6 +23,7 @@ SECTIONS = {
     "memory": "Where does the memory go?",
     "cost": "What would it take elsewhere?",
     "optimizations": "What did each optimization buy?",
+    "findings": "What stands out?",
     "claims": "Does it agree with what was published?",
     "setup": "What ran, and on what?",
     "outcomes": "How did it end?",
@@ -119,9 +120,14 @@ def table_of(module: Any, frame: pd.DataFrame) -> TableExhibit:
 
 def found_in(package: ModuleType) -> list[Any]:
     """Modules of a package, in the order in which their exhibits stand on the page."""
-    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    found: list[Any] = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    found = modules_in(package)
     return sorted(found, key=lambda module: (list(SECTIONS).index(module.SECTION), module.ORDER, module.__name__))
+
+
+def modules_in(package: ModuleType) -> list[Any]:
+    """Modules of a package by name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
 def _name(module: ModuleType) -> str:

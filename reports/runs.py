@@ -102,6 +102,11 @@ class Runs:
         """Peak bytes of each stage."""
         return self._table("memory_peaks")
 
+    @cached_property
+    def device_activity(self) -> pd.DataFrame:
+        """How busy the device was, by stage and step; of runs that were profiled on one."""
+        return self._table("device_activity")
+
     def table(self, name: str, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A table of some runs only, for figures that draw a few of many; of these all columns, or some."""
         chosen = set(run_ids)

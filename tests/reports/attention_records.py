@@ -36,6 +36,7 @@ def save_run(
     operators: Iterable[dict[str, Any]] = (),
     calls: Iterable[dict[str, Any]] = (),
     peaks: Iterable[dict[str, Any]] = (),
+    activity: Iterable[dict[str, Any]] = (),
     **facts: Any,
 ) -> Path:
     """One run below `folder`; ``dimensions`` and ``parts`` (parameters by name) may be given. Returns `folder`."""
@@ -50,7 +51,7 @@ def save_run(
                 "device": {"precision": "bfloat16"}},
         profile=Profile(num_steps=facts.get("num_steps")),
     )  # fmt: skip
-    tables = {"operators": operators, "attention": calls, "memory_peaks": peaks}
+    tables = {"operators": operators, "attention": calls, "memory_peaks": peaks, "device_activity": activity}
     arrow = {table: pa.Table.from_pylist(list(rows), schema=TABLES[table]) for table, rows in tables.items()}
     record_folder.save(found, arrow, folder / name)
     return folder

@@ -1,0 +1,38 @@
+"""The stack that speed-ups are told against is slower than what users run."""
+
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportCallIssue=false
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reports.comparison import latencies
+from reports.facts import OUT_OF_THE_BOX
+from reports.findings.finding import Finding
+from reports.style import readable
+from reports.units import ratio
+
+if TYPE_CHECKING:
+    from reports.runs import Runs
+
+ORDER, TITLE = 80, "The baseline is not what users run"
+MIN_RATIO = 1.05
+THRESHOLD = "a speed-up over the reference is 1.05 times that over the workload out of the box, both beyond their noise"
+
+
+def find(runs: Runs) -> Iterator[Finding]:
+    """Runs whose speed-up over the reference is larger than over the workload out of the box, with intervals apart."""
+    frame = latencies(runs)
+    if frame.empty:
+        return
+    both = frame[frame["ref_speedup"].notna() & frame["box_speedup"].notna() & (frame["reference"] != OUT_OF_THE_BOX)]
+    for row in both.to_dict("records"):
+        times = row["ref_speedup"] / row["box_speedup"]
+        if times >= MIN_RATIO and row["ref_low"] > row["box_high"]:
+            yield Finding(
+                row["run_id"],
+                times,
+                f"over {readable(row['reference'])} it is {ratio(row['ref_speedup'])} as fast, over the workload "
+                f"out of the box {ratio(row['box_speedup'])}.",
+            )

@@ -1,0 +1,140 @@
+"""Findings: each is there from its threshold on and not below it, and its evidence holds the numbers.
+
+Names for the mirror: reports.findings.finding, reports.findings.launch_bound, reports.findings.synchronization_in_step,
+reports.findings.outside_parts, reports.findings.decode_peak, reports.findings.dominant_class, reports.findings.copies,
+reports.findings.precision_left, reports.findings.unusual_baseline, reports.tables.findings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.findings.finding import Finding, finding_modules, name_of
+from reports.runs import Runs, load
+from reports.tables import findings
+from tests.reports.attention_records import operator, save_run
+from tests.reports.synthetic import make_study
+
+
+def found(name: str, runs: Runs) -> list[Finding]:
+    (module,) = [module for module in finding_modules() if name_of(module) == name]
+    return list(module.find(runs))
+
+
+def activity(step: int, long_gaps_s: float, latency_s: float | None = 5e-6, **columns: Any) -> dict[str, Any]:
+    row = {"stage": "denoise_step", "step": step, "num_kernels": 10, "span_s": 1.0, "busy_s": 0.5, "num_long_gaps": 3}
+    row |= {"num_synchronizations": 2, "synchronization_s": 0.25}
+    return row | {"long_gaps_s": long_gaps_s, "launch_latency_s": latency_s} | columns
+
+
+@pytest.mark.parametrize(
+    ("gaps_s", "latency_s", "is_found"),
+    [(0.05, 5e-6, True), (0.049, 5e-6, False), (0.0, 21e-6, True), (0.0, 20e-6, False), (0.0, None, False)],
+)
+def test_launch_bound(gaps_s: float, latency_s: float | None, is_found: bool, tmp_path: Path) -> None:
+    rows = [activity(0, 2 * gaps_s, latency_s), activity(1, 0.0, latency_s)]
+    results = found("launch_bound", load(save_run(tmp_path, activity=rows)))
+    assert bool(results) == is_found
+    if gaps_s >= 0.05:
+        assert "paused 6 times" in results[0].evidence
+        assert results[0].value == pytest.approx(0.05)
+
+
+def reading(calls: int, module: str | None = None, **columns: Any) -> dict[str, Any]:
+    return operator("other", 1e-6, operator="aten::_local_scalar_dense", calls=calls, module=module, **columns)
+
+
+def test_synchronization_in_step(tmp_path: Path) -> None:
+    steps = [reading(3, step=0), reading(5, step=1), reading(1, "denoiser.norm", step=1)]
+    (result,) = found("synchronization_in_step", load(save_run(tmp_path / "often", operators=steps)))
+    assert result.value == pytest.approx(4 + 1)
+    assert "by aten::_local_scalar_dense between the parts; a GPU would be waited for" in result.evidence
+    outside = [reading(9, step=None, stage="decode"), operator("linear", 1.0)]
+    assert not found("synchronization_in_step", load(save_run(tmp_path / "elsewhere", operators=outside)))
+    profiled = save_run(tmp_path / "device", operators=steps, activity=[activity(0, 0.0), activity(1, 0.0)])
+    (result,) = found("synchronization_in_step", load(profiled))
+    assert "waits for the device 2 times, 250 ms" in result.evidence
+
+
+@pytest.mark.parametrize(("between_s", "is_found"), [(5.0, True), (4.9, False)])
+def test_outside_parts(between_s: float, is_found: bool, tmp_path: Path) -> None:
+    rows = [
+        operator("linear", 100.0 - between_s),
+        operator("other", between_s, module=None, operator="aten::exp"),
+        operator("other", 1000.0, module=None, stage="decode", step=None),
+    ]
+    results = found("outside_parts", load(save_run(tmp_path, operators=rows)))
+    assert [result.value for result in results] == ([pytest.approx(0.05)] if is_found else [])
+    assert all("aten::exp" in result.evidence for result in results)
+
+
+@pytest.mark.parametrize(("decode", "is_found"), [(105, True), (104, False)])
+def test_decode_peak(decode: int, is_found: bool, tmp_path: Path) -> None:
+    stages = {"generate": max(decode, 100), "denoise_step": 100, "text_encode": 10, "decode": decode}
+    peaks = [{"stage": stage, "allocated_bytes": size * 2**20} for stage, size in stages.items()]
+    results = found("decode_peak", load(save_run(tmp_path, peaks=peaks)))
+    assert [result.value for result in results] == ([pytest.approx(1.05)] if is_found else [])
+    assert all("100 MiB" in result.evidence and "denoise step" in result.evidence for result in results)
+
+
+def test_dominant_class_counts_projections_and_tells_both(tmp_path: Path) -> None:
+    rows = [
+        operator("attention", 30.0, kind="spatial", part="core"),
+        operator("linear", 25.0, kind="spatial", part="projection"),
+        operator("convolution", 45.0),
+    ]
+    (result,) = found("dominant_class", load(save_run(tmp_path, operators=rows)))
+    assert result.value == pytest.approx(0.55)
+    assert result.evidence.startswith("attention takes 55 % (30 % without its projections)")
+
+
+@pytest.mark.parametrize(("copied_s", "is_found"), [(5.0, True), (4.9, False)])
+def test_copies(copied_s: float, is_found: bool, tmp_path: Path) -> None:
+    rows = [
+        operator("data_movement", copied_s - 1.0, operator="aten::copy_"),
+        operator("data_movement", 1.0, operator="mkldnn_reorder_conv2d_weight"),
+        operator("linear", 100.0 - copied_s),
+    ]
+    results = found("copies", load(save_run(tmp_path, operators=rows)))
+    assert [result.value for result in results] == ([pytest.approx(0.05)] if is_found else [])
+    assert all("aten::copy_ the most with 4.00 s" in result.evidence for result in results)
+
+
+def test_precision_left(tmp_path: Path) -> None:
+    rows = [
+        operator("linear", 1.0, 985),
+        operator("convolution", 1.0, 15, precision="float32", stage="decode", step=None),
+    ]
+    (result,) = found("precision_left", load(save_run(tmp_path / "half", operators=rows)))
+    assert result.value == pytest.approx(0.015)
+    assert "most of them in decode" in result.evidence
+    whole = [operator("linear", 1.0, 100, precision="float32")]
+    assert not found("precision_left", load(save_run(tmp_path / "single", operators=whole)))
+
+
+def test_a_baseline_that_nobody_runs(tmp_path: Path) -> None:
+    make_study(tmp_path, ("stable_diffusion",))
+    runs = load(tmp_path)
+    stacks = dict(zip(runs.runs["run_id"], runs.runs["stack"], strict=True))
+    results = {stacks[result.run_id]: result for result in found("unusual_baseline", runs)}
+    assert (
+        "flash_attention" in results
+    )  # three times the math kernel's speed, and hardly more than the library's default
+    assert "over baseline attention it is" in results["flash_attention"].evidence
+    assert "baseline_attention" not in results
+
+
+def test_the_table_lets_the_largest_value_speak_and_counts_the_others(tmp_path: Path) -> None:
+    for stack, decode in ((None, 200), ("vae_slicing", 90), ("feature_slicer", 300)):
+        peaks = [{"stage": "denoise_step", "allocated_bytes": 100}, {"stage": "decode", "allocated_bytes": decode}]
+        save_run(tmp_path, stack=stack, peaks=peaks)
+    (row,) = findings.build(load(tmp_path)).to_dict("records")
+    assert (row["name"], row["stack"], row["num_found"], row["num_runs"]) == ("decode_peak", "feature_slicer", 2, 3)
+
+
+def test_nothing_found_is_no_table(tmp_path: Path) -> None:
+    thirds = [operator(name, 1.0, 10) for name in ("linear", "convolution", "elementwise")]
+    assert findings.build(load(save_run(tmp_path, operators=thirds))).empty
