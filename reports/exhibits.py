@@ -101,21 +101,25 @@ def begin_figure(module: Any, runs: Runs, save: Save) -> Callable[[], FigureExhi
 def build_table(module: Any, runs: Runs) -> TableExhibit | None:
     """One table in all forms; None when it has no rows."""
     frame: pd.DataFrame = module.build(runs)
-    return None if frame.empty else table_of(module, frame)
+    if frame.empty:
+        return None
+    # A table whose notes depend on the runs tells them itself.
+    return table_of(module, frame, module.caption(runs) if hasattr(module, "caption") else module.CAPTION)
 
 
-def table_of(module: Any, frame: pd.DataFrame) -> TableExhibit:
+def table_of(module: Any, frame: pd.DataFrame, caption: str | None = None) -> TableExhibit:
     """A frame in all forms, as a table module reads it; columns without any value are left out."""
+    notes: str = caption or module.CAPTION
     # A table whose columns depend on the runs tells them itself.
     columns = module.columns(frame) if hasattr(module, "columns") else module.COLUMNS
     frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *(column.name for column in columns)])))
     rendered = render(frame, [column for column in columns if frame[column.name].notna().any()])
     files = {
-        "md": f"{module.CAPTION}\n\n{to_markdown(rendered)}",
+        "md": f"{notes}\n\n{to_markdown(rendered)}",
         "csv": to_csv(frame),
-        "tex": to_latex(rendered, module.CAPTION, _name(module)),
+        "tex": to_latex(rendered, notes, _name(module)),
     }
-    return TableExhibit(_name(module), module.SECTION, module.TITLE, module.CAPTION, rendered, files)
+    return TableExhibit(_name(module), module.SECTION, module.TITLE, notes, rendered, files)
 
 
 def found_in(package: ModuleType) -> list[Any]:

@@ -76,7 +76,7 @@ def test_what_is_about_the_suite_of_golden_et_al_runs_all_of_it(study: str, swep
     assert choices(swept(f"study={study}"))["workload"] == GOLDEN
 
 
-@pytest.mark.parametrize("study", [*SHARED, "optimization_matrix"])
+@pytest.mark.parametrize("study", [*SHARED, "optimization_matrix", "cost_of_ownership"])
 def test_studies_are_simulated_at_paper_scale_and_can_be_measured_at_smoke(study: str, swept: Callable) -> None:
     config = swept(f"study={study}")
     chosen = config.hydra.runtime.choices
