@@ -54,11 +54,15 @@ def caption(runs: Runs) -> str:
     bases = " and ".join(dict.fromkeys(frame["basis"]))
     errors = "; ".join(dict.fromkeys(frame.loc[frame["seconds"].notna(), "error"].dropna()))
     energies = " and ".join(dict.fromkeys(frame["energy_is"].dropna()))
+    crosses = (
+        f" A cross in the grey lane: the stack {DOES_NOT_FIT} there, its peak of allocated memory is more than the machine has."
+        if (frame["fits"] == DOES_NOT_FIT).any()
+        else ""
+    )
     return (
         "Price (top) and energy (bottom) of 1,000 images or videos by machine, the cheapest an hour first, rented for just "
-        f"the time of the generations. A cross in the grey lane: the stack {DOES_NOT_FIT} there, its peak of allocated "
-        f"memory being more than the machine has. Time: {bases}{f'; its error: {errors}' if errors else ''}. Energy: {energies}"
-        f"{', at all times' if UPPER_BOUND in energies else ''}. Stacks may change the output: see what they cost in fidelity."
+        f"the time of the generations.{crosses} Time: {bases}{f'; its error: {errors}' if errors else ''}. Energy: {energies}"
+        f"{', for the given time' if UPPER_BOUND in energies else ''}. Stacks may change the output."
         + price_notes(frame)
         + what_is_left_out(frame)
     )
@@ -120,14 +124,16 @@ def _panel(axes: Axes, rows: pd.DataFrame, quantity: str, colours: dict[str, str
     known = rows[rows[quantity].astype(float) > 0]
     axes.set_xscale("log")
     left, right = _limits(known[quantity])
-    for row in known.to_dict("records"):
-        axes.plot(row[quantity], row["at"], "o", color=colours[row["stack"]], markersize=2.7, markeredgewidth=0)
+    for stack, dots in known.groupby("stack"):
+        axes.plot(dots[quantity].astype(float), dots["at"], "o", color=colours[str(stack)], markersize=2.7,
+                  markeredgewidth=0)  # fmt: skip
     axes.set_xlim(left * (left / right) ** (_LANE / (1 - _LANE)), right)
-    if (rows["fits"] == DOES_NOT_FIT).any():
+    too_large = rows[rows["fits"] == DOES_NOT_FIT]
+    if len(too_large):
         axes.axvspan(axes.get_xlim()[0], left, color=BAND, linewidth=0, zorder=0)
-    for row in rows[rows["fits"] == DOES_NOT_FIT].to_dict("records"):
-        axes.plot(_LANE / 2, row["at"], "x", color=colours[row["stack"]], markersize=2.4, markeredgewidth=0.7,
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+    for stack, crosses in too_large.groupby("stack"):
+        axes.plot([_LANE / 2] * len(crosses), crosses["at"], "x", color=colours[str(stack)], markersize=2.4,
+                  markeredgewidth=0.7, transform=axes.get_yaxis_transform())  # fmt: skip
     for _, of_machine in rows[rows["fits"] != DOES_NOT_FIT].groupby("machine"):
         if not of_machine[quantity].notna().any():
             word = "time unknown" if of_machine["seconds"].isna().all() else missing

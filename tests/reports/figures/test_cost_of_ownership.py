@@ -25,9 +25,9 @@ def drawn(folder: Path) -> Any:
 
 
 def marks(axes: Any, marker: str) -> list[tuple[float, float]]:
-    """(x, y) of single marks."""
-    lines = [line for line in axes.get_lines() if line.get_marker() == marker and len(line.get_xdata()) == 1]
-    return [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in lines]
+    """(x, y) of every mark of a kind."""
+    lines = [line for line in axes.get_lines() if line.get_marker() == marker]
+    return [(float(x), float(y)) for line in lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
 
 
 def test_a_dot_where_it_fits_and_a_cross_where_it_does_not(tmp_path: Path) -> None:
