@@ -20,8 +20,8 @@ from reports.tables import attention, flops, latency, memory, operators, outcome
 # reports.tables.flops, reports.tables.latency, reports.tables.memory, reports.tables.operators, reports.tables.outcomes,
 # reports.tables.parts, reports.tables.probe_costs, reports.tables.setup, reports.tables.stages.
 NAMES = {path.stem for path in Path(tables.__path__[0]).glob("*.py")} - {"__init__"}
-OF_SIMULATIONS = {"claims", "cost", "cost_of_ownership", "estimates", "streamlined_table_1"}
-"""Tables of what was not measured; tested in files of their own."""
+OF_SIMULATIONS = {"claims", "cost", "cost_of_ownership", "estimates", "step_similarity", "streamlined_table_1"}
+"""Tables of what these runs did not measure; tested in files of their own."""
 
 
 def test_tables_are_found_by_listing_their_folder() -> None:
