@@ -42,9 +42,9 @@ def columns(frame: pd.DataFrame) -> list[Column]:
         text("Stack", "stack"),
         text("Item", "item"),
         quantity("Peak", "peak_bytes", "bytes"),
+        *(_machine_column(machine) for machine in machines),
         text("Time is", "basis"),
         text("Energy is", "energy_is"),
-        *(_machine_column(machine) for machine in machines),
     ]
 
 
