@@ -15,6 +15,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "genscope needs Python 3.10 or newer: make PYTHON=python3.11 ...")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+# An oracle of the tests, without the notebook server that it asks for; tests that need it are skipped where it is missing.
+	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps HolisticTraceAnalysis
 	@touch $@
 
 setup: $(VENV)/.ready ## Make .venv with everything in it, pinned by constraints.txt
