@@ -133,7 +133,7 @@ def _mappings(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 def _listed(values: pd.Series) -> str | None:
     """Few different values as they are, largest first; many by their ends."""
-    found = sorted({int(value) for value in values}, reverse=True)
+    found = sorted({int(value) for value in values.dropna()}, reverse=True)
     if len(found) > MOST:
         return f"{found[-1]} to {found[0]}"
     return ", ".join(map(str, found)) or None

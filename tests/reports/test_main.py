@@ -17,6 +17,7 @@ from reports.answers import answers
 from reports.exhibits import FigureExhibit, TableExhibit
 from reports.page import render_page
 from reports.runs import Runs, load
+from tests.reports.attention_records import attention, save_run
 from tests.reports.synthetic import make_run, make_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,3 +217,18 @@ def test_several_folders_and_the_same_one_twice(tmp_path: Path) -> None:
     make_run(tmp_path / "b", "stable_diffusion", num_trials=2)
     runs = load(tmp_path / "a", tmp_path / "b", tmp_path / "a")
     assert len(runs) == 5
+
+
+@pytest.mark.usefixtures("quick")
+def test_runs_of_which_little_is_known_make_a_report(tmp_path: Path) -> None:
+    operators = [{"stage": "denoise_step", "operator": "aten::op", "operator_class": "attention", "calls": 1}]
+    for stack in (None, "flash_attention"):
+        save_run(
+            tmp_path / "runs",
+            stack=stack,
+            operators=operators,
+            calls=[{"call": 0, "stage": "denoise_step"}, attention("spatial", 64, 64, heads=None)],
+            peaks=[{"stage": "generate"}, {"stage": "decode"}],
+            activity=[{"num_kernels": 1}],
+        )
+    assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "report")]) == 0
