@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ORDER, TITLE = 40, "Decoding sets the memory peak"
 MIN_RATIO = 1.05
-THRESHOLD = f"decode peaks at 1.05{TIMES} of every other stage"
+THRESHOLD = f"1.05{TIMES} any other stage"
 
 
 def find(runs: Runs) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ORDER, TITLE = 50, "One operator class dominates"
 MIN_SHARE = 0.5
-THRESHOLD = "half of the time"
+THRESHOLD = "50 % of the time"
 
 
 def find(runs: Runs) -> Iterator[Finding]:

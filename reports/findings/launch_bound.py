@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ORDER, TITLE = 10, "Launch-bound stage"
 MIN_SHARE, MIN_LATENCY_S = 0.05, 20e-6
-THRESHOLD = "pauses of at least 100 us are 5 % of a stage, or a launch takes over 20 us"
+THRESHOLD = "5 % of a stage in pauses of 100 us, or 20 us a launch"
 
 
 def find(runs: Runs) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ORDER, TITLE = 30, "Scheduler and glue in the step"
 MIN_SHARE = 0.05
-THRESHOLD = "5 % of the steps' time lies between the parts"
+THRESHOLD = "5 % of the steps"
 
 
 def find(runs: Runs) -> Iterator[Finding]:

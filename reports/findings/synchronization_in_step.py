@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ORDER, TITLE = 20, "Synchronisation in every step"
 MIN_PER_STEP = 1.0
-THRESHOLD = "a value of a tensor is read by the host at least once a step"
+THRESHOLD = "1 a step"
 READS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal")
 """Operators whose result the host must know before it goes on: ``item()``, sizes that depend on values."""
 
@@ -34,8 +34,8 @@ def find(runs: Runs) -> Iterator[Finding]:
             yield Finding(
                 str(run_id),
                 per_step,
-                f"a {readable(most['stage'])} reads values from tensors {per_step:.3g} times, most often by "
-                f"{most['operator']} {where}; {waited.get(run_id, 'a GPU would be waited for each time')}.",
+                f"{per_step:.3g} values are read from tensors in a {readable(most['stage'])}, most by {most['operator']} "
+                f"{where}; {waited.get(run_id, 'a GPU would be waited for')}.",
             )
 
 
@@ -45,7 +45,7 @@ def _waits(runs: Runs) -> dict[str, str]:
     activity = activity[activity["stage"].isin(STEP_STAGES)]
     means = activity.groupby("run_id", observed=True)[["num_synchronizations", "synchronization_s"]].mean()
     return {
-        str(run_id): f"the host waits for the device {row['num_synchronizations']:.3g} times, "
+        str(run_id): f"the host waits {row['num_synchronizations']:.3g} times, "
         f"{quantity(row['synchronization_s'], 's')}"
         for run_id, row in means.iterrows()
     }

@@ -11,14 +11,14 @@ from reports.comparison import latencies
 from reports.facts import OUT_OF_THE_BOX
 from reports.findings.finding import Finding
 from reports.style import readable
-from reports.units import ratio
+from reports.units import TIMES, ratio
 
 if TYPE_CHECKING:
     from reports.runs import Runs
 
 ORDER, TITLE = 80, "The baseline is not what users run"
 MIN_RATIO = 1.05
-THRESHOLD = "a speed-up over the reference is 1.05 times that over the workload out of the box, both beyond their noise"
+THRESHOLD = f"1.05{TIMES} apart, and intervals, too"
 
 
 def find(runs: Runs) -> Iterator[Finding]:
