@@ -268,5 +268,28 @@ TABLES: Mapping[str, pa.Schema] = {
         step_j=pa.int32(),
         similarity=pa.float64(),
     ),
+    # One row per device kernel of an attention call that was launched again by itself, in launch order; a call that could not
+    # be has one row without a kernel, which says why. Rates are shares of sectors, null where a kernel asked for none.
+    "attention_kernels": _schema(
+        attention_kind=pa.string(),
+        batch=pa.int64(),
+        heads=pa.int64(),
+        query_length=pa.int64(),
+        key_length=pa.int64(),
+        head_dim=pa.int64(),
+        precision=pa.string(),
+        calls=pa.int64(),
+        attention_kernel=pa.string(),
+        launch=pa.int32(),
+        kernel=pa.string(),
+        kernel_class=pa.string(),
+        duration_s=pa.float64(),
+        l1_sectors=pa.float64(),
+        l1_hit_rate=pa.float64(),
+        l2_sectors=pa.float64(),
+        l2_hit_rate=pa.float64(),
+        dram_bytes=pa.float64(),
+        reason=pa.string(),
+    ),
 }
 """The tables of a record and their columns. Bytes and seconds, never scaled units."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from reports.cache_hits import cache_hits
 from reports.claims.claim import read_source
 from reports.claims.evidence import FLASH, Case, Evidence, Reading
 from reports.claims.growth import by_size, exponent, overtaking
@@ -156,6 +157,15 @@ def arithmetic_intensity_over_llm(evidence: Evidence) -> Iterator[Reading]:
             run_ids=(*(run for _, run in found.values()), language[0].run_id),
             note=f"FLOP a byte: {told}, llama {rounded(base)}",
         )  # fmt: skip
+
+
+def temporal_l1_hit_rate_ratio(evidence: Evidence) -> Iterator[Reading]:
+    known, run_ids = cache_hits(evidence.runs), {case.run_id for case in evidence.select()}
+    for row in known.to_dict("records"):
+        is_meant = row["attention_kernel"] == "math" and row["attention_kind"] == "temporal"
+        if is_meant and row["run_id"] in run_ids and pd.notna(row["l1_over_spatial"]):
+            words = f"{row['workload']}, {row['kernel_class']} kernels"
+            yield Reading(value=row["l1_over_spatial"], basis="measured", run_ids=(row["run_id"],), words=words)
 
 
 def flash_end_to_end_speedup(evidence: Evidence, workload: str) -> Iterator[Reading]:

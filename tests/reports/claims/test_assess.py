@@ -35,9 +35,9 @@ def test_the_full_listing_holds_every_claim(tmp_path: Path) -> None:
     listing = full_listing(load(tmp_path))
     assert len(listing.drop_duplicates(["source", "claim", "case"])) == NUM_CASES
     assert set(listing["verdict"]) == {"agrees", "differs", "not run"}
-    missing = listing[listing["claim"] == "temporal_l1_hit_rate_ratio"].iloc[0]
-    assert (missing["verdict"], missing["why"]) == ("not run", "nothing yet, since no probe reads cache counters")
-    assert missing["trust"] == "reported, not verified"
+    missing = listing[listing["claim"] == "table_1_fvd"].iloc[0]
+    assert (missing["verdict"], missing["why"]) == ("not run", "nothing yet, since no probe computes FVD")
+    assert missing["trust"] == "the paper"
     command = listing[(listing["claim"] == "flash_end_to_end_speedup") & (listing["case"] == "llama")].iloc[0]["why"]
     assert command == "to be checked by python run.py study=paper_simulation"
 
