@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from reports import notebook
 from reports.facts import RUN_COLUMNS, run_facts
 from reports.reading import OperatorSums, concatenate, operator_sums, read_table
 from suite.record import TABLES, Record, Sample
@@ -61,6 +62,12 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        return notebook.text(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.html(self)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
