@@ -72,7 +72,7 @@ def _row(runs: Runs, run: dict[Any, Any], record: Record, folder: Path) -> dict[
     ):
         return None
     row = {key: run[key] for key in ("run_id", "group", "workload", "stack", "outcome", "reason")} | size
-    row |= {"is_exact": is_exact(record)} | _peaks(folder) | _work(folder) | _time(runs, record)
+    row |= {"is_exact": is_exact(record)} | _peaks(folder) | steps_and_work(folder) | _time(runs, record)
     return row | _published(name, case, record.label)
 
 
@@ -93,7 +93,7 @@ def _peaks(folder: Path) -> dict[str, float | None]:
     }
 
 
-def _work(folder: Path) -> dict[str, float | None]:
+def steps_and_work(folder: Path) -> dict[str, float | None]:
     """FLOPs of the generation, and its steps: how many there are and how many of them run the whole denoiser."""
     rows = read_table(folder, "operators", ["stage", "step", "flops"]).to_pandas()
     if rows.empty:
