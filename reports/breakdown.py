@@ -68,6 +68,20 @@ def with_clock(runs: Runs, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=4)
+def timed_names(runs: Runs) -> pd.DataFrame:
+    """Operators by name, with ``seconds`` and ``clock``, of runs that have one."""
+    rows = with_clock(runs, runs.operators_by_name)
+    return rows[rows["clock"].notna()]
+
+
+def shares_of(rows: pd.DataFrame, chosen: pd.Series) -> pd.Series:
+    """Of each run the share of its seconds in the chosen rows."""
+    sums = rows[["run_id", "seconds"]].assign(chosen=rows["seconds"].where(chosen, 0.0))
+    sums = sums.groupby("run_id", observed=True, sort=False)[["seconds", "chosen"]].sum()
+    return sums["chosen"] / sums["seconds"]
+
+
+@lru_cache(maxsize=4)
 def by_segment(runs: Runs) -> pd.DataFrame:
     """Seconds of each segment of a run: operator classes, with attention's core and projections apart.
 

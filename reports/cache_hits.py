@@ -27,7 +27,8 @@ def cache_hits(runs: Runs) -> pd.DataFrame:
     number of calls. ``l1_over_spatial`` (and ``l2_``) is the rate over that of spatial attention's kernels of the same class.
     Seconds and bytes are of all those calls, too. Calls that could not be launched again are a row of no class, with reasons.
     """
-    found = [_of_run(runs, run) for run in in_order(runs).to_dict("records")]
+    profiled = set(runs.having("attention_kernels"))
+    found = [_of_run(runs, run) for run in in_order(runs).to_dict("records") if run["run_id"] in profiled]
     found = [rows for rows in found if len(rows)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 

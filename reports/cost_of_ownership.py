@@ -96,16 +96,20 @@ def _energy(runs: Runs, record: Record, timing: Timing, seconds: float) -> dict[
 
 def _measured(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timing]:
     """On the machine that a run ran on; on an unknown one only where its energy was asked for."""
-    found = latencies(runs)
-    mine = found[found["run_id"] == record.run_id] if len(found) else found
-    no_room = record.execution == "measure" and record.outcome.status == "oom"
-    if mine.empty and not no_room:
+    seconds = _medians(runs).get(record.run_id)
+    if seconds is None and not (record.execution == "measure" and record.outcome.status == "oom"):
         return
-    seconds = None if no_room else float(mine["median_s"].iloc[0])
     known = [machine for machine in known_machines().values() if run["device_name"] in machine.reported_as]
     unknown = [Machine(name=str(run["device_name"]))] if record.energy else []
     for machine in known or unknown:
         yield Timing(machine, seconds, MEASURED)
+
+
+@lru_cache(maxsize=4)
+def _medians(runs: Runs) -> dict[str, float]:
+    """Seconds of a generation of every measured run."""
+    found = latencies(runs)
+    return {} if found.empty else dict(zip(found["run_id"], found["median_s"], strict=True))
 
 
 def _estimated(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timing]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,13 @@ from suite.record_folder import RecordError
 _SUMS = ["calls", "host_self_s", "device_self_s", "estimated_s"]
 _TOTAL_KEYS = ["stage", "operator_class", "attention_kind", "attention_part", "precision"]
 _TOTAL_SUMS = [*_SUMS, "flops", "bytes_read", "bytes_written"]
+
+
+@lru_cache(maxsize=64)
+def _no_rows(name: str, columns: tuple[str, ...]) -> pa.Table:
+    """What is read of a table that a run does not have; most runs lack some."""
+    fields = [TABLES[name].field(column) for column in columns]
+    return _conform(pa.schema(fields).empty_table(), fields)
 
 
 class OperatorSums(NamedTuple):
@@ -46,7 +54,7 @@ def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) ->
             found = file.read([field.name for field in fields if field.name in known])
         return _conform(found, fields)
     except FileNotFoundError:
-        return _conform(pa.schema(fields).empty_table(), fields)
+        return _no_rows(name, tuple(field.name for field in fields))
     except (OSError, pa.ArrowException) as error:
         raise RecordError(f"{path} cannot be read as a table: {_first_sentence(error)}") from None
 
@@ -80,7 +88,8 @@ def _sums(rows: pa.Table, keys: list[str], columns: list[str], others: Sequence[
 
 def concatenate(tables: Sequence[pa.Table]) -> pa.Table:
     """The tables under one another, with one dictionary a column."""
-    return pa.concat_tables(tables).unify_dictionaries()
+    filled = [table for table in tables if table.num_rows] or tables[:1]
+    return pa.concat_tables(filled).unify_dictionaries()
 
 
 def _conform(table: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:

@@ -114,6 +114,14 @@ class Runs:
         """How busy the device was, by stage and step; of runs that were profiled on one."""
         return self._table("device_activity")
 
+    def having(self, name: str) -> list[str]:
+        """Ids of the runs that have such a table."""
+        return [
+            record.run_id
+            for record, folder in zip(self.records, self.folders, strict=True)
+            if (folder / f"{name}.parquet").exists()
+        ]
+
     def table(self, name: str, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A table of some runs only, for figures that draw a few of many; of these all columns, or some."""
         chosen = set(run_ids)

@@ -31,7 +31,9 @@ def similarity_maps(runs: Runs) -> pd.DataFrame:
     ``threshold`` is the largest gamma with which Algorithm 1 (Zhan et al. 2024, appendix B) leaves no more than half of the
     steps to run in full, and ``key_steps`` are these steps. A map of fewer than three steps has neither.
     """
-    return pd.DataFrame([row for run in in_order(runs).to_dict("records") for row in _layers(runs, run)])
+    watched = set(runs.having("similarity"))
+    ordered = [run for run in in_order(runs).to_dict("records") if run["run_id"] in watched]
+    return pd.DataFrame([row for run in ordered for row in _layers(runs, run)])
 
 
 def _layers(runs: Runs, run: dict[Any, Any]) -> list[dict[str, Any]]:

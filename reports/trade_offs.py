@@ -35,32 +35,35 @@ def trade_offs(runs: Runs) -> pd.DataFrame:
     peaks = stage_peaks(runs)
     if peaks.empty:
         return peaks
-    whole = peaks[peaks["stage"] == "generate"].set_index("run_id")
-    exactness = {record.run_id: is_exact(record) for record in runs.records}
-    rows = [
-        {key: run[key] for key in ("run_id", "group", "workload", "stack")}
-        | {"is_exact": exactness[run["run_id"]]}
-        | whole.loc[run["run_id"], ["counter", "peak_bytes", "weights_bytes"]].to_dict()
-        for run in in_order(runs).to_dict("records")
-        if run["run_id"] in whole.index
-    ]
-    frame = pd.DataFrame(rows)
-    beside = [_beside_own(of_group) for _, of_group in frame.groupby("group", sort=False)]
-    frame = pd.concat([*beside, frame.iloc[:0].assign(relative_memory=None, relative_beside=None)], ignore_index=True)
+    frame = _beside_own(_whole_peaks(runs, peaks))
     return frame.merge(_times(runs), on="run_id", how="left").merge(_fidelity(runs), on="run_id", how="left")
 
 
-def _beside_own(rows: pd.DataFrame) -> pd.DataFrame:
-    """One group with its ratio of memory; no rows without the workload out of the box, or with nothing else."""
-    own = rows[rows["stack"] == OUT_OF_THE_BOX]
-    comparable = rows[rows["counter"] == own["counter"].iloc[0]] if len(own) else rows.iloc[:0]
-    if len(comparable) < 2:
-        return rows.iloc[:0].assign(relative_memory=None, relative_beside=None)
-    ordered = pd.concat([own, comparable[comparable["stack"] != OUT_OF_THE_BOX]])
-    beside = ordered["peak_bytes"] - ordered["weights_bytes"]
-    return ordered.assign(
-        relative_memory=ordered["peak_bytes"] / own["peak_bytes"].iloc[0], relative_beside=beside / beside.iloc[0]
+def _whole_peaks(runs: Runs, peaks: pd.DataFrame) -> pd.DataFrame:
+    """Each run with the peak of its whole generation, in order."""
+    exactness = {record.run_id: is_exact(record) for record in runs.records}
+    whole = peaks.loc[peaks["stage"] == "generate", ["run_id", "counter", "peak_bytes", "weights_bytes"]]
+    frame = in_order(runs)[["run_id", "group", "workload", "stack"]].merge(whole, on="run_id")
+    return frame.assign(is_exact=frame["run_id"].map(exactness))
+
+
+def _beside_own(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs with their ratios of memory; none of groups without the workload out of the box, or with nothing else."""
+    frame = frame.assign(beside=frame["peak_bytes"] - frame["weights_bytes"])
+    is_own = frame["stack"] == OUT_OF_THE_BOX
+    own = frame.loc[is_own, ["group", "counter", "peak_bytes", "beside"]].drop_duplicates("group").set_index("group")
+    frame = frame.join(own, on="group", rsuffix="_of_own")
+    frame = frame[frame["counter"] == frame["counter_of_own"]]
+    frame = frame[frame.groupby("group")["run_id"].transform("size") > 1]
+    place = pd.DataFrame(
+        {"group": pd.factorize(frame["group"])[0], "stack": frame["stack"] != OUT_OF_THE_BOX}, frame.index
     )
+    frame = frame.loc[place.sort_values(["group", "stack"], kind="stable").index]
+    frame = frame.assign(
+        relative_memory=frame["peak_bytes"] / frame["peak_bytes_of_own"],
+        relative_beside=frame["beside"] / frame["beside_of_own"],
+    )
+    return frame.drop(columns=["beside", "counter_of_own", "peak_bytes_of_own", "beside_of_own"]).reset_index(drop=True)
 
 
 def _times(runs: Runs) -> pd.DataFrame:

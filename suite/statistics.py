@@ -195,9 +195,11 @@ def _order_statistic_rank(count: int, confidence: float) -> tuple[int, float]:
 
 
 def _bca(ordered: NDArray[np.float64], middle: float, confidence: float) -> tuple[float, float]:
-    lower, upper = _middle_ranks(ordered.size)
-    medians = np.sort((ordered[lower] + ordered[upper]) / 2)
-    below = np.searchsorted(medians, middle, "left") + np.searchsorted(medians, middle, "right")
+    lower, upper, times = _middle_ranks(ordered.size)
+    medians = (ordered[lower] + ordered[upper]) / 2
+    order = np.argsort(medians, kind="stable")
+    medians, upto = medians[order], np.concatenate([[0], np.cumsum(times[order])])
+    below = upto[np.searchsorted(medians, middle, "left")] + upto[np.searchsorted(medians, middle, "right")]
     share = min(max(below / 2 / NUM_RESAMPLES, 1 / NUM_RESAMPLES), 1 - 1 / NUM_RESAMPLES)
     bias = _NORMAL.inv_cdf(share)
     acceleration = _acceleration(ordered)
@@ -205,13 +207,22 @@ def _bca(ordered: NDArray[np.float64], middle: float, confidence: float) -> tupl
     for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
         shifted = bias + _NORMAL.inv_cdf(tail)
         ends.append(_NORMAL.cdf(bias + shifted / (1 - acceleration * shifted)))
-    low, high = np.quantile(medians, ends)
-    return float(low), float(high)
+    low, high = (_quantile(medians, upto, end) for end in ends)
+    return low, high
+
+
+def _quantile(values: NDArray[np.float64], upto: NDArray[np.intp], share: float) -> float:
+    """Quantile, linear between neighbours, of values in ascending order; ``upto[i]`` values come before the i-th."""
+    place = share * (NUM_RESAMPLES - 1)
+    below = int(place)
+    neighbours = np.searchsorted(upto, (below, min(below + 1, NUM_RESAMPLES - 1)), "right") - 1
+    low, high = values[neighbours].tolist()
+    return low + (high - low) * (place - below)
 
 
 @lru_cache(maxsize=256)
-def _middle_ranks(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Ranks (from 0) of the two middle values of each resample of `count` values.
+def _middle_ranks(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Ranks (from 0) of the two middle values of resamples of `count` values, and how many resamples have these.
 
     A resample's values are x[floor(n U)] with uniform U, so its middle ones are those of the middle order statistics
     of n
@@ -224,7 +235,9 @@ def _middle_ranks(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     low = random.beta(k, count + 1 - k, NUM_RESAMPLES)
     high = low if count % 2 else low + (1 - low) * random.beta(1, count - k, NUM_RESAMPLES)
     last = count - 1
-    return np.minimum((low * count).astype(np.intp), last), np.minimum((high * count).astype(np.intp), last)
+    ranks = np.minimum((np.stack([low, high]) * count).astype(np.intp), last)
+    pairs, times = np.unique(ranks, axis=1, return_counts=True)
+    return pairs[0], pairs[1], times
 
 
 def _acceleration(ordered: NDArray[np.float64]) -> float:

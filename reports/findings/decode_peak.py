@@ -25,17 +25,14 @@ def find(runs: Runs) -> Iterator[Finding]:
     peaks = stage_peaks(runs)
     if peaks.empty:
         return
-    stages = peaks[peaks["stage"] != "generate"]
-    for run_id, of_run in stages.groupby("run_id", sort=False):
-        decode, others = (of_run[(of_run["stage"] == "decode") == wanted] for wanted in (True, False))
-        if decode.empty or others.empty:
-            continue
-        peak, next_one = decode.iloc[0], others.loc[others["peak_bytes"].idxmax()]
-        times = float(peak["peak_bytes"] / next_one["peak_bytes"])
-        if times >= MIN_RATIO:
-            yield Finding(
-                str(run_id),
-                times,
-                f"decode peaks at {quantity(peak['peak_bytes'], 'bytes')} of {peak['counter']}, {ratio(times)} of "
-                f"{readable(next_one['stage'])}'s {quantity(next_one['peak_bytes'], 'bytes')}.",
-            )
+    ranked = peaks[peaks["stage"] != "generate"].sort_values("peak_bytes", ascending=False, kind="stable")
+    decode, others = ranked[ranked["stage"] == "decode"], ranked[ranked["stage"] != "decode"].drop_duplicates("run_id")
+    both = decode.merge(others, on="run_id", suffixes=("", "_of_next"))
+    both["times"] = both["peak_bytes"] / both["peak_bytes_of_next"]
+    for row in both[both["times"] >= MIN_RATIO].to_dict("records"):
+        yield Finding(
+            row["run_id"],
+            row["times"],
+            f"decode peaks at {quantity(row['peak_bytes'], 'bytes')} of {row['counter']}, {ratio(row['times'])} of "
+            f"{readable(row['stage_of_next'])}'s {quantity(row['peak_bytes_of_next'], 'bytes')}.",
+        )

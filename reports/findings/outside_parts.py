@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from reports.breakdown import with_clock
+from reports.breakdown import shares_of, timed_names
 from reports.findings.finding import Finding
 from reports.style import readable
 from reports.units import percent
@@ -23,16 +23,16 @@ THRESHOLD = "5 % of the steps"
 
 def find(runs: Runs) -> Iterator[Finding]:
     """Share of the steps of each run that lies in no part."""
-    rows = with_clock(runs, runs.operators_by_name)
-    rows = rows[rows["stage"].isin(STEP_STAGES) & rows["clock"].notna()]
-    for run_id, of_run in rows.groupby("run_id", observed=True, sort=False):
-        whole, between = of_run["seconds"].sum(), of_run[of_run["is_between_parts"]]
-        share = float(between["seconds"].sum() / whole) if whole else 0.0
-        if share >= MIN_SHARE:
-            most = between.loc[between["seconds"].idxmax()]
-            yield Finding(
-                str(run_id),
-                share,
-                f"{percent(share)} of {readable(most['stage'])}'s {most['clock']} lies between the parts, the most of it in "
-                f"{most['operator']}.",
-            )
+    rows = timed_names(runs)
+    rows = rows[rows["stage"].isin(STEP_STAGES)]
+    between = rows[rows["is_between_parts"]]
+    shares = shares_of(rows, rows["is_between_parts"])
+    longest = between.sort_values("seconds", ascending=False, kind="stable").drop_duplicates("run_id")
+    for row in longest[longest["run_id"].isin(shares.index[shares >= MIN_SHARE])].to_dict("records"):
+        share = float(shares[row["run_id"]])
+        yield Finding(
+            row["run_id"],
+            share,
+            f"{percent(share)} of {readable(row['stage'])}'s {row['clock']} lies between the parts, the most of it in "
+            f"{row['operator']}.",
+        )

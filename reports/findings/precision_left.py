@@ -23,17 +23,17 @@ LOW = ("float16", "bfloat16", "float8", "int8")
 def find(runs: Runs) -> Iterator[Finding]:
     """Share of FLOPs in float32 of runs most of whose FLOPs are in a lower precision."""
     totals = runs.operator_totals
-    known = totals[totals["flops"].notna() & (totals["flops"] > 0)]
-    for run_id, of_run in known.groupby("run_id", observed=True, sort=False):
-        by_precision = of_run.groupby("precision", observed=True)["flops"].sum()
-        shares = by_precision / by_precision.sum()
-        low = float(sum(shares.get(name, 0.0) for name in LOW))
-        high = float(shares.get("float32", 0.0))
-        if low > 0.5 and high >= MIN_SHARE:
-            wide = of_run[of_run["precision"] == "float32"].groupby("stage", observed=True)["flops"].sum()
-            yield Finding(
-                str(run_id),
-                high,
-                f"{percent(high)} of its FLOPs are in float32, most of them in {readable(str(wide.idxmax()))}; "
-                f"{percent(low)} are in lower precision.",
-            )
+    known = totals[totals["flops"].notna() & (totals["flops"] > 0)].astype({"run_id": object})
+    wide, low = (known[known["precision"].isin(names)] for names in (["float32"], LOW))
+    whole = known.groupby("run_id")["flops"].sum()
+    wide_share, low_share = (
+        rows.groupby("run_id")["flops"].sum().reindex(whole.index, fill_value=0) / whole for rows in (wide, low)
+    )
+    for run_id in whole.index[(low_share > 0.5) & (wide_share >= MIN_SHARE)]:
+        stages = wide[wide["run_id"] == run_id].groupby("stage", observed=True)["flops"].sum()
+        yield Finding(
+            str(run_id),
+            float(wide_share[run_id]),
+            f"{percent(wide_share[run_id])} of its FLOPs are in float32, most of them in {readable(str(stages.idxmax()))}; "
+            f"{percent(low_share[run_id])} are in lower precision.",
+        )

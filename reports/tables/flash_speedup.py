@@ -49,9 +49,11 @@ def build(runs: Runs) -> pd.DataFrame:
     seconds = seconds.reindex(columns=seconds.columns.union([CORE, PROJECTION])).fillna(0.0)
     clocks = totals.drop_duplicates("run_id").set_index("run_id")["clock"]
     rows = []
-    for group, found in in_order(runs).groupby("group", sort=False):
-        ids = found[found["run_id"].isin(seconds.index)].set_index("stack")["run_id"]
-        if not {MATH, FLASH} <= set(ids.index) or clocks[ids[MATH]] != clocks[ids[FLASH]]:
+    timed = in_order(runs)
+    timed = timed[timed["run_id"].isin(set(seconds.index)) & timed["stack"].isin([MATH, FLASH])]
+    for group, found in timed.groupby("group", sort=False):
+        ids = dict(zip(found["stack"], found["run_id"], strict=True))
+        if len(ids) < 2 or clocks[ids[MATH]] != clocks[ids[FLASH]]:
             continue
         row = {"group": group, "run_id": ids[FLASH], "math_run_id": ids[MATH], "clock": clocks[ids[FLASH]]}
         rows.append(row | _compared(seconds.loc[ids[MATH]], seconds.loc[ids[FLASH]]))
