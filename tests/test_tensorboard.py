@@ -20,9 +20,14 @@ from urllib.request import urlopen
 
 import pandas as pd
 import pytest
+from attribution.handmade import real_trace
+from torch_tb_profiler.profiler.data import RunProfileData
 
 from reports import load
 from reports.runs import Runs
+from suite.attribution.annotate import annotated
+from suite.attribution.kineto import attribute
+from suite.attribution.trace import read_trace
 
 PATIENCE_S = 60
 PLUGIN = "pytorch_profiler"
@@ -174,6 +179,19 @@ def test_the_trace_can_be_drawn_with_stages_and_attention(plugin: Callable[..., 
             drawn[names[event["tid"]]].add(event["name"])
     assert {"generate", "text_encode", "denoise_step 0", "denoiser_forward", "decode"} <= drawn["stages"]
     assert {"spatial attention", "temporal attention", "cross attention"} <= drawn["attention"]
+
+
+@pytest.mark.parametrize("name", ["timesformer", "vit_small"])
+def test_kernels_of_a_real_gpu_agree_with_ours(name: str) -> None:
+    """In all, and with or without our annotations. Kernels of an operator are not to be had: the plugin knows no launches."""
+    path = real_trace(name)
+    text, trace = gzip.decompress(path.read_bytes()), read_trace(path)
+    plain, drawn = (
+        RunProfileData.from_json("profile", None, json.loads(document)) for document in (text, annotated(text, trace))
+    )
+    found = attribute(trace)
+    assert drawn.kernel_stat["sum"].sum() / 1e6 == pytest.approx(found.kernel_total_s, rel=0.01)
+    assert drawn.kernel_stat.equals(plain.kernel_stat)
 
 
 def _all_modules(modules: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
