@@ -95,7 +95,8 @@ def _finish(axes: Any, row: dict[Any, Any], *, is_first: bool) -> None:
     axes.set_xticks([0, last])
     axes.set_yticks([0, last], ["0", str(last)] if is_first else ["", ""])
     axes.tick_params(labelsize=5.5, length=1.5, pad=1)
-    axes.set_xlabel(f"{row['lowest']:.2f}{EN_DASH}1", fontsize=5.5, labelpad=0)
+    lowest = f"{row['lowest']:.2f}" if row["lowest"] < 0.99 else f"{row['lowest']:.4f}"
+    axes.set_xlabel(f"{lowest}{EN_DASH}1", fontsize=5.5, labelpad=0)
     axes.spines[:].set_visible(False)
     if is_first:
         axes.set_ylabel("step", fontsize=6, labelpad=-3)
