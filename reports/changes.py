@@ -121,7 +121,7 @@ def _ratio(
     if name != "latency":
         value = after[0] / before[0]
         return Interval(value, value, value, MIN_VALUES, 1.0), "a single value"
-    arm = _arm_of(old, new)
+    arm = arm_of(old, new)
     if arm is not None:
         trials = quiet_latencies(runs)
         trials = trials[trials["run_id"] == new.run_id]
@@ -132,7 +132,7 @@ def _ratio(
     return unpaired_ratio(before, after), f"{len(before)} and {len(after)} trials"
 
 
-def _arm_of(old: Record, new: Record) -> str | None:
+def arm_of(old: Record, new: Record) -> str | None:
     """The arm of `new` in which it ran the stack of `old` interleaved with its own; None where it did not."""
     if old.label == new.label or _key(old)[:-1] != _key(new)[:-1]:
         return None

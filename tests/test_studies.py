@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import ROOT
 
 STUDIES = sorted((ROOT / "conf" / "study").glob("*.yaml"))
@@ -76,7 +77,10 @@ def test_what_is_about_the_suite_of_golden_et_al_runs_all_of_it(study: str, swep
     assert choices(swept(f"study={study}"))["workload"] == GOLDEN
 
 
-@pytest.mark.parametrize("study", [*SHARED, "optimization_matrix", "cost_of_ownership"])
+SIMULATED = (*SHARED, "optimization_matrix", "cost_of_ownership", "precision_ladder", "ladder", "pareto")
+
+
+@pytest.mark.parametrize("study", SIMULATED)
 def test_studies_are_simulated_at_paper_scale_and_can_be_measured_at_smoke(study: str, swept: Callable) -> None:
     config = swept(f"study={study}")
     chosen = config.hydra.runtime.choices
@@ -85,3 +89,16 @@ def test_studies_are_simulated_at_paper_scale_and_can_be_measured_at_smoke(study
     chosen = measured.hydra.runtime.choices
     assert (chosen.execution, chosen.scale, measured.machine) == ("measure", "smoke", None)
     assert measured.output_dir == "elsewhere"
+
+
+def test_every_rung_of_the_ladder_extends_the_one_before(swept: Callable) -> None:
+    stacks = yaml.safe_load(f"[{swept('study=ladder').hydra.sweeper.params.optimization}]")
+    first, *rungs = [[stack] if isinstance(stack, str) else stack for stack in stacks]
+    assert first == ["baseline_attention"]
+    assert rungs == [rungs[-1][:height] for height in range(1, len(rungs) + 1)]
+
+
+@pytest.mark.parametrize("study", ["precision_ladder", "pareto"])
+def test_half_precision_is_beside_float32(study: str, swept: Callable) -> None:
+    assert swept(f"study={study}").device.precision == "float32"
+    assert "bf16" in choices(swept(f"study={study}"))["optimization"]

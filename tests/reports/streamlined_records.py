@@ -23,7 +23,7 @@ def save_run(
     peak_gib: float | None = None,
     step_flops: Sequence[int] = (SECOND,) * 4,
     *,
-    exact: bool = True,
+    exact: bool | Sequence[bool] = True,
     samples: Sequence[Sample] = (),
     outcome: Outcome | None = None,
     **changes: Any,
@@ -31,12 +31,13 @@ def save_run(
     """One run; its weights are 2 GiB, and steps need half of what decoding needs beside them."""
     name = "+".join(stack) or "out_of_the_box"
     workload = WorkloadFacts(name="animatediff", media="video", scale=changes.get("scale", "paper"))
-    applied = [Applied(name=each, exact=exact, changes="something") for each in stack]
+    exactness = [exact] * len(stack) if isinstance(exact, bool) else exact
+    applied = [Applied(name=name, exact=one, changes="something") for name, one in zip(stack, exactness, strict=True)]
     found = Record(
         run_id=f"{name}-{changes.get('scale', 'paper')}", name=name, created="2026-01-01T00:00:00+00:00", workload=workload,
         execution="measure" if samples else "simulate", outcome=outcome or Outcome(status="ok"), samples=list(samples),
         request={**REQUEST, **changes.get("request", {})}, arms=[] if outcome else [Arm(name="stack", optimizations=applied)],
-        config={"optimization": {each: {} for each in stack}, "device": {"precision": "bfloat16"}},
+        config={"optimization": {each: {} for each in stack}, "device": {"precision": "bfloat16"}} | changes.get("config", {}),
     )  # fmt: skip
     tables = {} if peak_gib is None else {"operators": _operators(step_flops), "memory_peaks": _peaks(peak_gib)}
     rows = {key: pa.Table.from_pylist(kept, schema=TABLES[key]) for key, kept in tables.items()}
