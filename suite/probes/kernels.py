@@ -143,7 +143,8 @@ def _classified(found: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for launch, row in enumerate(found):
         # A rate of no sectors is no rate: ncu prints 0 for it.
         rates = {
-            f"{cache}_hit_rate": row[f"{cache}_hit_rate"] if row[f"{cache}_sectors"] else None for cache in ("l1", "l2")
+            f"{cache}_hit_rate": None if row[f"{cache}_sectors"] == 0 else row[f"{cache}_hit_rate"]
+            for cache in ("l1", "l2")
         }
         plain = kernel_class(row["kernel"])
         yield row | rates | {"launch": launch, "kernel_class": CLASSES.get(plain, plain)}

@@ -36,34 +36,38 @@ class NsightError(ValueError):
 
 
 def kernels(output: str) -> list[dict[str, Any]]:
-    """The kernels in launch order: ``kernel`` and the columns of `METRICS`, shares of 1; None where ncu tells no number.
+    """The kernels in launch order: ``kernel`` and the columns of `METRICS`, shares of 1.
+
+    What ncu tells no number of is None, such as counters that a GPU does not have (some have none of their DRAM).
 
     Raises:
-        NsightError: no table, a counter missing from it, an unknown unit, or a value that is no number.
+        NsightError: no table, none of the counters in it, an unknown unit, or a value that is no number.
     """
     lines = [line for line in output.splitlines() if line.startswith('"')]
     header = next((index for index, line in enumerate(lines) if f'"{_KERNEL}"' in line), None)
-    if header is None:
+    if header is None or header + 1 == len(lines):
         raise NsightError("ncu printed no table of kernels")
     names, units, *rows = csv.reader(lines[header:])
-    missing = [counter for counter in METRICS.values() if counter not in names]
-    if missing:
-        raise NsightError(f"ncu's table lacks {', '.join(missing)}")
-    sizes = {column: _size(units[names.index(counter)], counter) for column, counter in METRICS.items()}
+    found = {column: counter for column, counter in METRICS.items() if counter in names}
+    if not found:
+        raise NsightError(f"ncu's table has none of {', '.join(METRICS.values())}")
+    sizes = {column: _size(units[names.index(counter)], counter) for column, counter in found.items()}
     return [dict(_values(dict(zip(names, row, strict=True)), sizes)) for row in rows if len(row) == len(names)]
 
 
 def _values(row: dict[str, str], sizes: dict[str, float]) -> Iterator[tuple[str, Any]]:
     yield "kernel", row[_KERNEL]
     for column, counter in METRICS.items():
-        value = number(row[counter])
+        value = number(row.get(counter, ""))
         yield column, None if value is None else value * sizes[column]
 
 
 def _size(unit: str, counter: str) -> float:
     """What one of a unit is in SI units."""
-    if unit in ("", "%"):
-        return 0.01 if unit == "%" else 1.0
+    if counter.endswith(".pct"):
+        return 0.01
+    if not unit:
+        return 1.0
     found = _UNIT.fullmatch(unit)
     if found is None:
         raise NsightError(f"ncu's table has {counter} in {unit}, a unit that is not known")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from nsight_output import GEMM, SOFTMAX, UNITS, counters, printed
+from nsight_output import COLUMNS, GEMM, SOFTMAX, UNITS, counters, printed, quoted
 
 from suite.probes.nsight import NsightError, kernels, number
 
@@ -45,12 +45,24 @@ def test_numbers_of_any_locale(text: str, value: float | None) -> None:
     assert number(text) == value
 
 
+def test_counters_that_a_gpu_does_not_have_are_none() -> None:
+    row = counters("2", ("1", "50"), ("1", "25"), "n/a")
+    for text in (
+        printed((GEMM, row), units=UNITS | {"dram__bytes.sum": ""}),
+        printed((GEMM, row)).replace("dram__", "x__"),
+    ):
+        (found,) = kernels(text)
+        assert found["dram_bytes"] is None
+        assert (found["l1_hit_rate"], found["l2_hit_rate"]) == (0.5, 0.25)
+
+
 def test_what_cannot_be_read_is_one_sentence() -> None:
     row = counters("1", ("1", "1"), ("1", "1"), "1")
     text = printed((GEMM, row))
     for broken, says in (
         ("==PROF== Connected\n==WARNING== No kernels were profiled.\n", "no table of kernels"),
-        (text.replace("lts__t_sectors.sum", "lts__t_sectors"), "lacks lts__t_sectors.sum"),
+        (quoted(COLUMNS), "no table of kernels"),
+        (text.replace(".sum", "").replace(".pct", ""), "none of gpu__time_duration.sum"),
         (printed((GEMM, row), units=UNITS | {"dram__bytes.sum": "furlong"}), "dram__bytes.sum in furlong"),
         (printed((GEMM, row | {"dram__bytes.sum": "many"})), "'many' where a number should be"),
     ):
