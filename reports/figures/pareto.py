@@ -16,7 +16,7 @@ from reports.palette import RULE
 from reports.panels import what_is_left_out
 from reports.pareto import pareto
 from reports.style import legend_on_top, new_figure, readable
-from reports.units import quantity, ratio, rounded
+from reports.units import quantity, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,11 +49,12 @@ def caption(runs: Runs) -> str:
         fidelity = (
             " Changed outputs were not compared; they dominate each other only where the same techniques change them."
         )
+    bands = " Bands: 95 % intervals of their times." if frame["time_low"].notna().any() else ""
     return (
         f"Time of a generation ({kinds}) and its peak memory over those of the workload out of the box, each axis logarithmic. "
         "Circles: same output to rounding; diamonds: changed. Bright, with a name: no stack is as good in time, memory and "
         "output and better in one of them. Pale: dominated (the table says by what). Lines: what can be had with the same "
-        f"output, and with any.{fidelity}" + what_is_left_out(frame, MAX_GROUPS)
+        f"output, and with any.{bands}{fidelity}" + what_is_left_out(frame, MAX_GROUPS)
     )
 
 
@@ -97,7 +98,15 @@ def _draw_panel(axes: Axes, rows: list[dict[Any, Any]], size: tuple[float, float
         is_best = row in best
         colour = SAME if row["same_output"] else CHANGED
         if is_best and pd.notna(row["time_low"]):
-            axes.plot([row["time_low"], row["time_high"]], [row["relative_memory"]] * 2, color=colour, linewidth=0.8)
+            axes.plot(
+                [row["time_low"], row["time_high"]],
+                [row["relative_memory"]] * 2,
+                color=colour,
+                linewidth=2.6,
+                alpha=0.25,
+                solid_capstyle="butt",
+                zorder=1,
+            )
         axes.plot(
             row["relative_time"], row["relative_memory"], "o" if row["same_output"] else "D", color=colour,
             markersize=4.4 if row["same_output"] else 3.9, markeredgecolor="white", markeredgewidth=0.4,
@@ -172,4 +181,4 @@ def _legend() -> dict[str, Any]:
 
 
 def _plain(value: float, _: object) -> str:
-    return rounded(value, 2).rstrip("0").rstrip(".") if value < 10 else rounded(value, 2)
+    return f"{value:.3g}"
