@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reports.runs import Runs
+    from reports.saving import Save
 
 BAD_INPUT = 2
 COMMANDS = ("claims", "compare")
@@ -28,30 +29,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return import_module(f"reports.commands.{given[0]}").main(given[1:])
     options = _parser().parse_args(given)
     from reports.publish import OutputError, check_target
-    from reports.runs import NoRunsError
+    from reports.runs import NoRunsError, run_folders
     from reports.runs import load as load_runs
+    from reports.saving import saving
 
     try:
         check_target(options.out)
-        runs = load_runs(*options.runs, leave_out=options.out).readable()
-        for problem in runs.problems:
-            _complain(f"{problem}; this run is left out.")
-        if not len(runs):
-            _complain("No run could be read, so no report was made.")
-            return BAD_INPUT
-        _report(runs, options.out)
+        folders = run_folders(*options.runs, leave_out=options.out)
+        with saving(len(folders)) as save:  # another process starts while this one reads
+            runs = load_runs(*folders).readable()
+            for problem in runs.problems:
+                _complain(f"{problem}; this run is left out.")
+            if not len(runs):
+                _complain("No run could be read, so no report was made.")
+                return BAD_INPUT
+            _report(runs, options.out, save)
     except (NoRunsError, OutputError) as error:
         _complain(str(error))
         return BAD_INPUT
     return BAD_INPUT if runs.problems else 0
 
 
-def _report(runs: Runs, out: Path) -> None:
+def _report(runs: Runs, out: Path, save: Save) -> None:
     from reports.answers import headline
     from reports.publish import publish
     from reports.report import make_report
 
-    files, found = make_report(runs)
+    files, found = make_report(runs, save)
     publish(files, out)
     sys.stdout.write(f"Report: {out / 'index.html'}\n")
     for sentence in headline(found):

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 from reports.answers import answers
 from reports.exhibits import begin_figures, tables
 from reports.page import render_page
-from reports.saving import saving
+from reports.saving import Save
 
 if TYPE_CHECKING:
     from reports.runs import Runs
 
 
-def make_report(runs: Runs) -> tuple[dict[str, bytes], dict[str, list[str]]]:
+def make_report(runs: Runs, save: Save) -> tuple[dict[str, bytes], dict[str, list[str]]]:
     """Files by relative path, and the answers by question. The same records always give the same bytes."""
-    with saving(len(runs)) as save:
-        begun = begin_figures(runs, save)
-        built, found = tables(runs), answers(runs)
-        drawn = [finish() for finish in reversed(begun)][::-1]  # the last ones have not been begun elsewhere
+    begun = begin_figures(runs, save)
+    built, found = tables(runs), answers(runs)
+    drawn = [finish() for finish in reversed(begun)][::-1]  # the last ones have not been begun elsewhere
     files: dict[str, bytes] = {"index.html": render_page(runs, drawn, built, found).encode()}
     for figure in drawn:
         files |= {f"figures/{figure.name}.{kind}": content for kind, content in figure.files.items()}

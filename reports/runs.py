@@ -184,17 +184,16 @@ class Runs:
         return pd.concat([pd.DataFrame(facts, index=frame.index), frame], axis=1)
 
 
-def load(*folders: str | os.PathLike[str], leave_out: str | os.PathLike[str] | None = None) -> Runs:
+def load(*folders: str | os.PathLike[str]) -> Runs:
     """Read every run at or below `folders`; a record that cannot be read is named in ``problems`` and left out.
 
     Args:
         folders: run folders, or folders that hold runs.
-        leave_out: a folder that is not searched, such as the one that the report goes to.
 
     Raises:
         NoRunsError: a folder is missing, or holds no runs.
     """
-    paths = _run_folders([Path(folder) for folder in folders], None if leave_out is None else Path(leave_out))
+    paths = run_folders(*folders)
     kept: list[tuple[Path, Record, pa.Table]] = []
     problems = []
     with _no_collection():
@@ -227,9 +226,14 @@ def _latest(
     return [run for run in found if latest[run[1].run_id] == run[0]], others
 
 
-def _run_folders(folders: Sequence[Path], leave_out: Path | None) -> list[Path]:
+def run_folders(*folders: str | os.PathLike[str], leave_out: Path | None = None) -> list[Path]:
+    """The folder of every run at or below `folders`, but for those in `leave_out`, such as where the report goes to.
+
+    Raises:
+        NoRunsError: a folder is missing, or holds no runs.
+    """
     found: dict[Path, None] = {}
-    for folder in folders:
+    for folder in map(Path, folders):
         if not folder.is_dir():
             raise NoRunsError(f"{folder} is not a folder: name a run's folder or one that holds runs.")
         runs = [run for run in find_records(folder) if leave_out is None or not _is_within(run, leave_out)]
