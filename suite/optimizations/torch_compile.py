@@ -6,7 +6,9 @@ from a quiet run. What was compiled is kept while other arms run without it, and
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,6 +68,7 @@ class TorchCompile:
             module._compiled_call_impl = self._compiled[module]
             handle.on_revert(lambda module=module: setattr(module, "_compiled_call_impl", None))
         handle.undo.enter_context(self._compilations.watched())
+        handle.undo.enter_context(_without_advice())
         return handle
 
     def _modules(self, part: nn.Module) -> Iterator[nn.Module]:
@@ -133,6 +136,14 @@ def _require_inductor(device: str) -> None:
         raise UnsupportedError(
             "torch.compile needs a C++ compiler such as g++, and finds none on this machine"
         ) from None
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """What Dynamo warns of while it traces a library's code is nothing that whoever waits could change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"torch\._(dynamo|inductor)")
+        yield
 
 
 def _counted(count: int, noun: str) -> str:
