@@ -16,7 +16,7 @@ _LETTER = 0.56
 """Width of a letter, as a share of its height."""
 _MARK = 3.0
 """Half the width of a point's mark, in points."""
-_HEIGHTS = (6.5, -6.5, 0, 13, -13, 19, -19, 26, -26, 33, -33)
+_HEIGHTS = (6.5, -6.5, 0, 13, -13, 19, -19, 26, -26, 33, -33, 40, -40)
 _SIDES = (("left", 5.0), ("right", -5.0), ("center", 0.0))
 
 Box = tuple[float, float, float, float]
@@ -30,7 +30,9 @@ def label_points(
     points: Sequence[tuple[float, float]],
     size: tuple[float, float],
 ) -> None:
-    """Write names beside their points on logarithmic axes whose limits are set; a name further off gets a line to its point.
+    """Write names beside their points on logarithmic axes whose limits are set.
+
+    A name that is further off gets a line to its point, and names of points that lie on each other stand together.
 
     Args:
         axes: where to write.
@@ -40,19 +42,23 @@ def label_points(
     """
     centres = (_in_points(axes, point, size) for point in points)
     taken = [(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in centres]
-    for words, *point in sorted(names, key=lambda name: name[1]):
-        x, y = _in_points(axes, (point[0], point[1]), size)
-        place, box = _free_place(x, y, _LETTER * FONT_SIZE * len(words), taken, size)
+    together: list[tuple[str, tuple[float, float], tuple[float, float]]] = []
+    for words, across, up in sorted(names, key=lambda name: name[1]):
+        centre = _in_points(axes, (across, up), size)
+        if together and math.dist(centre, together[-1][2]) < _MARK:
+            words, (across, up), centre = f"{together[-1][0]} / {words}", *together.pop()[1:]  # noqa: PLW2901
+        together.append((words, (across, up), centre))
+    for words, point, (x, y) in together:
+        place, box = _best_place(x, y, _LETTER * FONT_SIZE * len(words), taken, size)
         taken.append(box)
-        _write(axes, words, (point[0], point[1]), place)
+        _write(axes, words, point, place)
 
 
-def _free_place(x: float, y: float, width: float, taken: list[Box], size: tuple[float, float]) -> tuple[Place, Box]:
-    """The first place that is free; the very first one where none is."""
+def _best_place(x: float, y: float, width: float, taken: list[Box], size: tuple[float, float]) -> tuple[Place, Box]:
+    """The first place inside the axes that meets nothing, or else as little as can be."""
     places = [(side, dx, dy) for dy in _HEIGHTS for side, dx in _SIDES if dy or side != "center"]
     boxes = [(place, _box(x, y, width, place)) for place in places]
-    free = (pair for pair in boxes if _is_inside(pair[1], size) and not any(_meet(pair[1], other) for other in taken))
-    return next(free, boxes[0])
+    return min(boxes, key=lambda pair: (not _is_inside(pair[1], size), sum(_meet(pair[1], other) for other in taken)))
 
 
 def _write(axes: Axes, words: str, point: tuple[float, float], place: Place) -> None:

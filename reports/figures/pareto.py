@@ -138,7 +138,7 @@ def _ticks(low: float, high: float) -> Any:
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
     if high < 4 * low:
-        return FixedLocator([value for value in MaxNLocator(5).tick_values(low, high) if low <= value <= high])
+        return FixedLocator([value for value in MaxNLocator(7).tick_values(low, high) if low <= value <= high])
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     mantissas = (1, 2, 5) if high < 100 * low else (1,)
     return FixedLocator([m * 10.0**decade for decade in decades for m in mantissas if low <= m * 10.0**decade <= high])

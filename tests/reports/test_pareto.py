@@ -1,6 +1,6 @@
 """Dominance among stacks whose every number is known.
 
-Names for the mirror: reports.tables.pareto, reports.figures.pareto, reports.labels.
+Names for the mirror: reports.tables.pareto, reports.figures.pareto.
 """
 
 from __future__ import annotations
