@@ -18,9 +18,9 @@ CAPTION = (
     "Half precision, memory layout and compilers beside the workload out of the box, alone and on top of each other. Time: "
     "median of quiet generations, and the median of the ratios of paired, interleaved trials with its 95 % interval; or "
     "estimates from bytes and peak FLOP/s of the number format, which know neither what a memory layout does inside a kernel "
-    "nor what a compiler fuses. First: the very first generation, compilation included; it is no trial. Output: distance from "
-    "the workload out of the box at the same seed. Price: of 1,000 images or videos on the machine that ran them, or that they "
-    "were estimated for."
+    "nor what a compiler fuses. First: the very first generation, compilation included as far as the compiler's cache on disk "
+    "did not save it (the record tells); it is no trial. Output: distance from the workload out of the box at the same seed. "
+    "Price: of 1,000 images or videos on the machine that ran them, or that they were estimated for."
 )
 COLUMNS = (
     text("Workload", "group"),
