@@ -1,7 +1,7 @@
 """What each stack costs and buys in three currencies: memory, time, and how far its output is from the workload's own."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportArgumentType=false, reportAssignmentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOperatorIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from functools import lru_cache

@@ -1,7 +1,7 @@
 """Tensors are copied to change their layout or type, which computes nothing."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The memory peak is the decoder's: whatever makes the denoiser smaller leaves it where it is."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Much of a step is none of the denoiser: the scheduler, guidance, draws, and Python between them."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator
