@@ -1,4 +1,4 @@
-"""``python -m reports RUNS... --out DIR``: make a report of recorded runs; ``compare`` and ``claims`` are other commands.
+"""``python -m reports RUNS... --out DIR``: make a report of recorded runs; ``compare``, ``claims`` and ``gallery`` are others.
 
 Exit codes: 0 all is well; 1 a comparison found a regression; 2 bad input, which includes a run that had to be left out of
 an otherwise finished report.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reports.saving import Save
 
 BAD_INPUT = 2
-COMMANDS = ("claims", "compare")
+COMMANDS = ("claims", "compare", "gallery")
 """Modules of `reports.commands`; a folder of runs with such a name is written ./NAME."""
 
 
@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m reports",
         description="Make a report of recorded runs.",
         epilog="python -m reports claims RUNS...: published numbers beside ours. "
-        "python -m reports compare A B: has anything got worse?",
+        "python -m reports compare A B: has anything got worse? "
+        "python -m reports gallery RUNS... --out DIR: what every study shows.",
     )
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUNS", help="a run's folder, or a folder that holds runs"

@@ -138,9 +138,9 @@ def to_markdown(table: Rendered) -> str:
     """A GitHub table."""
     rule = ["---:" if number else "---" for number in table.are_numbers]
     lines = [
-        [_markdown(header) for header in table.headers],
+        [in_markdown(header) for header in table.headers],
         rule,
-        *([_markdown(cell) for cell in row] for row in table.rows),
+        *([in_markdown(cell) for cell in row] for row in table.rows),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -160,7 +160,7 @@ def to_latex(table: Rendered, caption: str, label: str) -> str:
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
-def _markdown(value: str) -> str:
+def in_markdown(value: str) -> str:
     """Text that Markdown shows as it stands, HTML included."""
     marked = _MARKDOWN.sub(r"\\\1", one_line(value))
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

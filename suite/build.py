@@ -26,7 +26,7 @@ from suite.workload import PRECISIONS, Placement, Request, Weights, Workload
 
 OUR_PACKAGES = ("suite.", "workloads.")
 DEVICES = ("auto", "cpu", "cuda")
-NOT_IDENTITY = ("output_dir", "rerun", "study", "save_output", "save_trace", "smallest_slice")
+NOT_IDENTITY = ("output_dir", "rerun", "study", "exhibits", "save_output", "save_trace", "smallest_slice")
 """Keys that say where results go or who asked for them, not what was measured, and a default that arguments hold resolved."""
 
 

@@ -116,6 +116,8 @@ class Config:
     """Whose speed and memory a run is held against: time estimates of a simulation, budgets of a planner. null: none."""
     study: Any = None
     """Name of the study that this run belongs to, if any."""
+    exhibits: list[str] = field(default_factory=list)
+    """Figures and tables that are the study's result: ``figures/NAME`` and ``tables/NAME`` of ``reports``."""
     smallest_slice: int = MISSING
     """Elements of a feature below which optimizations that slice cut it no further, unless told otherwise one by one."""
     output_dir: str = MISSING
