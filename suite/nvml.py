@@ -6,6 +6,7 @@ CUDA_VISIBLE_DEVICES. What the driver withholds is left out of a state, never gu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,6 +84,19 @@ class Gpu:
                 "throttle_reasons": lambda: _words(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)),
             }
         )
+
+    def process_bytes(self) -> int | None:
+        """What this process holds on the GPU, the context included; None where the driver does not tell.
+
+        A container with process ids of its own is such a case: the driver knows the host's.
+        """
+        import pynvml
+
+        try:
+            processes = pynvml.nvmlDeviceGetComputeRunningProcesses(self.handle)
+        except pynvml.NVMLError:
+            return None
+        return next((process.usedGpuMemory for process in processes if process.pid == os.getpid()), None)
 
     def driver(self) -> dict[str, Any]:
         """The driver's version, if it tells."""

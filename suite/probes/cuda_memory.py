@@ -6,8 +6,8 @@ own; a stage's peak is the largest of the stretches that it covers.
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -36,9 +36,11 @@ class CudaMemory:
 
     Args:
         weights_bytes: held by the workload's parts, told apart from activations.
+        device_bytes: tells what the process holds on the device, or None where nobody knows.
     """
 
     weights_bytes: int
+    device_bytes: Callable[[], int | None]
     _open: list[str] = field(default_factory=list)
     _edges: list[_Edge] = field(default_factory=list)
     _steps: dict[str, int] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class CudaMemory:
                 reserved=stats["reserved_bytes.all.current"],
                 peak_allocated=stats["allocated_bytes.all.peak"],
                 peak_reserved=stats["reserved_bytes.all.peak"],
-                device=process_device_bytes(),
+                device=self.device_bytes(),
             )
         )
         torch.cuda.reset_peak_memory_stats()
@@ -120,16 +122,3 @@ class CudaMemory:
                 }
             )
         return rows
-
-
-def process_device_bytes() -> int | None:
-    """What NVML says this process holds on the GPU, context included; None where the driver does not say."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        used = [p.usedGpuMemory for p in pynvml.nvmlDeviceGetComputeRunningProcesses(handle) if p.pid == os.getpid()]
-    except pynvml.NVMLError:
-        return None
-    return used[0] if used and used[0] is not None else None

@@ -10,16 +10,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from suite import nvml
 from suite.attribution.kineto import attribute
 from suite.attribution.scopes import StageScopes
 from suite.attribution.trace import read_trace
+from suite.environment import gpu_uuid
+from suite.errors import UnavailableError
 from suite.probes.contract import Observation
 from suite.probes.cuda_memory import CudaMemory
 from suite.profiling import profiled
@@ -46,9 +49,18 @@ class Memory:
 
 
 def _observe_cuda(subject: Subject) -> dict[str, pa.Table]:
-    watcher = CudaMemory(storage_bytes(subject.workload.parts.values()))
-    subject.generate([watcher])
+    with ExitStack() as stack:
+        try:
+            device_bytes = stack.enter_context(nvml.opened(gpu_uuid())).process_bytes
+        except UnavailableError:
+            device_bytes = _unknown
+        watcher = CudaMemory(storage_bytes(subject.workload.parts.values()), device_bytes)
+        subject.generate([watcher])
     return watcher.tables()
+
+
+def _unknown() -> None:
+    """Device memory where there is no NVML."""
 
 
 def _observe_cpu(subject: Subject) -> dict[str, pa.Table]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,6 +38,7 @@ class FakeNvml:
         self.missing = missing
         self.num_open = 0
         self.reasons = 0x1 | 0x4 | 0x40
+        self.process_bytes: int | None = 7_000
 
     def nvmlInit(self) -> None:
         if self.missing:
@@ -73,6 +76,10 @@ class FakeNvml:
 
     def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
         return self.reasons
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[SimpleNamespace]:
+        others = [SimpleNamespace(pid=1, usedGpuMemory=5)]
+        return [*others, SimpleNamespace(pid=os.getpid(), usedGpuMemory=self.process_bytes)]
 
     def nvmlSystemGetDriverVersion(self) -> str:
         return "580.1"

@@ -19,6 +19,15 @@ def test_a_gpu_tells_its_energy_in_joules_and_its_state_in_si_units(monkeypatch:
     assert fake.num_open == 0
 
 
+def test_memory_of_this_process_is_told_or_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml()
+    install(monkeypatch, fake)
+    with nvml.opened(UUID) as gpu:
+        assert gpu.process_bytes() == 7_000
+        fake.process_bytes = None
+        assert gpu.process_bytes() is None
+
+
 def test_an_idle_gpu_is_not_throttled(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeNvml()
     fake.reasons = 0x1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from suite.probes import cuda_memory
 from suite.probes.cuda_memory import CudaMemory
 from suite.stage import stage, watched_by
 
@@ -38,12 +37,11 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> FakeAllocator:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", fake.reset)
     monkeypatch.setattr(torch.cuda, "memory_stats", fake.stats)
-    monkeypatch.setattr(cuda_memory, "process_device_bytes", lambda: fake.current + 500)
     return fake
 
 
 def test_each_stage_gets_the_peak_that_was_reached_in_it(allocator: FakeAllocator) -> None:
-    memory = CudaMemory(weights_bytes=100)
+    memory = CudaMemory(weights_bytes=100, device_bytes=lambda: allocator.current + 500)
     with watched_by([memory]), stage("generate"):
         for size in (30, 50):
             with stage("denoise_step"), stage("denoiser_forward"):
