@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from suite.record import TABLES
 from suite.record_folder import RecordError
+from suite.record_tables import TABLES
 
 _SUMS = ["calls", "host_self_s", "device_self_s", "estimated_s"]
 _TOTAL_KEYS = ["stage", "operator_class", "attention_kind", "attention_part", "precision"]

@@ -23,9 +23,10 @@ import pyarrow as pa
 from reports import notebook
 from reports.facts import RUN_COLUMNS, run_facts
 from reports.reading import OperatorSums, concatenate, operator_sums, read_table
-from suite.record import TABLES, Record, Sample
+from suite.record import Record, Sample
 from suite.record_folder import RecordError, find_records
 from suite.record_folder import load as load_record
+from suite.record_tables import TABLES
 
 _SMALL_BYTES = 256 * 1024
 """Tables below this are kept once they are read: of hundreds of runs, opening files costs more than what is in them."""

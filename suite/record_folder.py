@@ -15,7 +15,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from suite.record import SCHEMA_VERSION, TABLES, Record
+from suite.record import SCHEMA_VERSION, Record
+from suite.record_tables import TABLES
 
 RECORD_FILE = "record.json"
 

@@ -53,6 +53,7 @@ FLOORS = (
             "suite/attribution",
             "suite/record.py",
             "suite/record_folder.py",
+            "suite/record_tables.py",
             "suite/workload.py",
             "suite/environment.py",
             "suite/nvml.py",

@@ -16,7 +16,7 @@ from suite.attribution.device import DeviceWork
 from suite.attribution.events import Events
 from suite.attribution.nesting import Ints, Mask
 from suite.attribution.trace import KERNEL, LAUNCH
-from suite.record import TABLES
+from suite.record_tables import TABLES
 
 LONG_GAP_NS = 100_000
 """A pause of the device is a long gap from this length on."""

@@ -30,7 +30,7 @@ from suite.attribution.nesting import Ints, Mask
 from suite.attribution.rows import Rows, operator_table
 from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES, kernel_short_name
 from suite.attribution.trace import KERNEL, LAUNCH, MEMCPY, MEMSET, Trace
-from suite.record import TABLES
+from suite.record_tables import TABLES
 
 UNATTRIBUTED = "unattributed"
 """Operator of the rows that hold host time between operators."""
@@ -45,7 +45,7 @@ _CORE, _PROJECTION = (ATTENTION_PARTS.index(part) for part in ("core", "projecti
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What a trace says, as tables of `suite.record.TABLES`, with the totals that the tables add up to."""
+    """What a trace says, as tables of `suite.record_tables.TABLES`, with the totals that the tables add up to."""
 
     operators: pa.Table
     attention: pa.Table

@@ -19,7 +19,7 @@ from suite.attribution.context import Context
 from suite.attribution.events import Events
 from suite.attribution.nesting import Ints
 from suite.attribution.trace import Allocations
-from suite.record import TABLES
+from suite.record_tables import TABLES
 
 MAX_POINTS = 5_000
 """About how many points of the time line are kept, at most."""

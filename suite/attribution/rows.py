@@ -14,7 +14,7 @@ from suite.attribution.arrow import names_column, numbers_column, table
 from suite.attribution.calls import PRECISION_NAMES
 from suite.attribution.nesting import Ints
 from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES
-from suite.record import TABLES
+from suite.record_tables import TABLES
 
 _KEYS = (
     "stage",
@@ -55,7 +55,7 @@ class Rows:
 def operator_table(
     parts: Sequence[Rows], operators: list[str], stages: list[str], modules: list[str], has_device: bool
 ) -> pa.Table:
-    """Group the rows and put names in place of numbers, as `suite.record.TABLES` has it, in order of first appearance."""
+    """Group the rows and put names in place of numbers of `suite.record_tables`, in order of first appearance."""
     filled = [part for part in parts if len(part.stage)] or parts[:1]
 
     def column(name: str) -> Ints:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from suite.record import TABLES
+from suite.record_tables import TABLES
 from suite.stage import DENOISER_FORWARD, STEP_STAGES
 
 

@@ -24,7 +24,7 @@ from suite.optimizations.attention import KERNELS
 from suite.probes import attention_replay
 from suite.probes.contract import Observation
 from suite.probes.nsight import METRICS, NsightError, kernels
-from suite.record import TABLES
+from suite.record_tables import TABLES
 from suite.subject import Subject
 from suite.workload import UnsupportedError
 

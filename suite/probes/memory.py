@@ -26,7 +26,8 @@ from suite.errors import UnavailableError
 from suite.probes.contract import Observation
 from suite.probes.cuda_memory import CudaMemory
 from suite.profiling import profiled
-from suite.record import TABLES, ProbeCost
+from suite.record import ProbeCost
+from suite.record_tables import TABLES
 from suite.stage import watched_by
 from suite.subject import STACK, Subject
 from suite.workload import storage_bytes

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from suite.errors import ConfigError
 from suite.probes.contract import Observation
-from suite.record import TABLES
+from suite.record_tables import TABLES
 from suite.subject import STACK, Subject
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from suite.attribution.memory import thinned
-from suite.record import TABLES
+from suite.record_tables import TABLES
 from suite.simulation.caching_allocator import CachingAllocator
 from suite.simulation.tally import Ints, Segment
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from suite.record import TABLES
+from suite.record_tables import TABLES
 from suite.simulation.memory_tables import memory_tables
 from suite.simulation.tally import Cost, Ints, Place, RowKey, Segment
 

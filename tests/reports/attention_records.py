@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from suite import record_folder
-from suite.record import TABLES, Outcome, Part, Profile, Record, WorkloadFacts
+from suite.record import Outcome, Part, Profile, Record, WorkloadFacts
+from suite.record_tables import TABLES
 
 
 def operator(operator_class: str, seconds: float | None, flops: int = 0, **columns: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from suite import record_folder
-from suite.record import TABLES, Outcome, Part, Record, Sample, WorkloadFacts
+from suite.record import Outcome, Part, Record, Sample, WorkloadFacts
+from suite.record_tables import TABLES
 
 A100 = {"name": "NVIDIA A100 80GB SXM"}
 

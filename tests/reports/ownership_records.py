@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from suite import record_folder
-from suite.record import TABLES, Energy, Outcome, Record, Sample, WorkloadFacts
+from suite.record import Energy, Outcome, Record, Sample, WorkloadFacts
+from suite.record_tables import TABLES
 
 GB = 10**9
 FLOPS_OF_A_SECOND = 312 * 10**12

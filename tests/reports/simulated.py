@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from suite import record_folder
 from suite.machine import Machine
-from suite.record import TABLES, Outcome, Part, Record, Sample, WorkloadFacts
+from suite.record import Outcome, Part, Record, Sample, WorkloadFacts
+from suite.record_tables import TABLES
 
 ROWS: tuple[dict[str, Any], ...] = (
     # 312 TFLOP of convolution in bfloat16 and few bytes: one second of an A100.

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from suite import record_folder
-from suite.record import TABLES, Applied, Arm, Outcome, Record, Sample, WorkloadFacts
+from suite.record import Applied, Arm, Outcome, Record, Sample, WorkloadFacts
+from suite.record_tables import TABLES
 
 GIB = 2**30
 SECOND = 312 * 10**12

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from suite.record import TABLES, Applied, Arm, Outcome, Part, ProbeCost, Profile, Record, Sample, WorkloadFacts
+from suite.record import Applied, Arm, Outcome, Part, ProbeCost, Profile, Record, Sample, WorkloadFacts
 from suite.record_folder import save
+from suite.record_tables import TABLES
 
 MIB = 1024**2
 STACKS = ((), ("baseline_attention",), ("flash_attention",), ("vae_slicing",))

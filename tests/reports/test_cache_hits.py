@@ -20,7 +20,8 @@ from reports.figures import cache_hit_rates as figure
 from reports.style import house_style
 from reports.tables import cache_hit_rates as table
 from suite import record_folder
-from suite.record import TABLES, Outcome, Record, WorkloadFacts
+from suite.record import Outcome, Record, WorkloadFacts
+from suite.record_tables import TABLES
 
 
 def kernel(

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.reading import concatenate, operator_sums, read_table
-from suite.record import TABLES
 from suite.record_folder import RecordError
+from suite.record_tables import TABLES
 from tests.reports.synthetic import make_run
 
 

@@ -21,7 +21,8 @@ from reports.similarity import block_of, layer_name, similarity_maps, summary
 from reports.style import house_style
 from reports.tables import step_similarity as table
 from suite import record_folder
-from suite.record import TABLES, Outcome, Record, WorkloadFacts
+from suite.record import Outcome, Record, WorkloadFacts
+from suite.record_tables import TABLES
 
 UP, MID = "denoiser.up_blocks.3.motion_modules.2", "denoiser.mid_block"
 

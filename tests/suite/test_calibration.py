@@ -14,7 +14,8 @@ from suite import record_folder
 from suite.calibration import calibrate, cells, configuration, fit, predicted_s
 from suite.errors import ConfigError
 from suite.machine import Calibration, Efficiency, Machine
-from suite.record import TABLES, Outcome, Record, Sample, WorkloadFacts
+from suite.record import Outcome, Record, Sample, WorkloadFacts
+from suite.record_tables import TABLES
 from suite.roofline import estimate
 from suite.simulation.__main__ import main
 

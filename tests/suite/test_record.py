@@ -1,6 +1,6 @@
 """The record: whole or not at all, unchanged by a round trip, one sentence for what cannot be read.
 
-Names for the mirror: suite.record_folder.
+Names for the mirror: suite.record_folder, suite.record_tables.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import pyarrow as pa
 import pytest
 from conftest import ROOT
 
-from suite import record, record_folder
+from suite import record_folder
 from suite.record import Outcome, Record, Sample, WorkloadFacts
 from suite.record_folder import RecordError
+from suite.record_tables import TABLES
 
 
 def example(**changes: object) -> Record:
@@ -38,7 +39,7 @@ def example(**changes: object) -> Record:
 
 def operators(seconds: list[float]) -> pa.Table:
     rows = [{"operator": "aten::mm", "operator_class": "linear", "calls": 1, "host_self_s": value} for value in seconds]
-    return pa.Table.from_pylist(rows, schema=record.TABLES["operators"])
+    return pa.Table.from_pylist(rows, schema=TABLES["operators"])
 
 
 def test_round_trip_keeps_every_bit(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from suite import record_folder
 from suite.machine import Calibration, Efficiency, Machine
 from suite.progress import announce
-from suite.record import TABLES
+from suite.record_tables import TABLES
 from suite.roofline import BOUNDS, estimate, number_format, peaks, with_estimates, work
 
 TOY = Machine(

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from suite.record import TABLES, Outcome, Record, Sample, WorkloadFacts
+from suite.record import Outcome, Record, Sample, WorkloadFacts
+from suite.record_tables import TABLES
 from suite.scalars import EVENTS_FILE, with_scalars
 
 OPERATORS = [

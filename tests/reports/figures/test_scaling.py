@@ -16,7 +16,8 @@ from reports.exhibits import draw_figure
 from reports.figures import image_size_scaling, sequence_length_distribution, temporal_scaling
 from reports.style import house_style
 from suite import record_folder
-from suite.record import TABLES, Outcome, Record, WorkloadFacts
+from suite.record import Outcome, Record, WorkloadFacts
+from suite.record_tables import TABLES
 
 CHANNELS = 320
 

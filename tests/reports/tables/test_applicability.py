@@ -14,7 +14,8 @@ from reports.runs import Runs
 from reports.tables import applicability
 from reports.units import NONE
 from suite import record_folder
-from suite.record import TABLES, Applied, Arm, Outcome, Record, WorkloadFacts
+from suite.record import Applied, Arm, Outcome, Record, WorkloadFacts
+from suite.record_tables import TABLES
 
 CONVOLUTION = {"stage": "denoise_step", "operator": "aten::convolution", "operator_class": "convolution"}
 

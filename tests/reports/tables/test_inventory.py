@@ -11,7 +11,8 @@ from reports import load
 from reports.claims.architecture import published
 from reports.tables import inventory
 from suite import record_folder
-from suite.record import TABLES, Outcome, Part, Record, WorkloadFacts
+from suite.record import Outcome, Part, Record, WorkloadFacts
+from suite.record_tables import TABLES
 
 
 def save_run(folder: Path, workload: str, scale: str, parts: dict[str, int]) -> None:

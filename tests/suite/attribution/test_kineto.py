@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from attribution.handmade import HandmadeTrace, only, rows, total
 
-from suite.record import TABLES
+from suite.record_tables import TABLES
 
 US = 1e-6
 

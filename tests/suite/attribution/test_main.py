@@ -12,8 +12,8 @@ from attribution.handmade import HandmadeTrace
 from conftest import ROOT
 
 from suite.attribution.__main__ import main
-from suite.record import TABLES
 from suite.record_folder import load, load_table
+from suite.record_tables import TABLES
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from toy import toy_subject
 
 from suite.probes.attention import Attention, disagreements
-from suite.record import TABLES
+from suite.record_tables import TABLES
 
 
 def test_every_call_is_seen_with_its_shape_and_kernel(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from toy import ToyWorkload, toy_subject
 
 from suite.errors import ConfigError
 from suite.probes.kernels import Kernels, shapes
-from suite.record import TABLES
+from suite.record_tables import TABLES
 from suite.subject import Subject
 from suite.workload import Placement, UnsupportedError
 
