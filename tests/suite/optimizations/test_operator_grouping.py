@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import ROOT
 from diffusers.models.resnet import SpatioTemporalResBlock
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from optimizations.exactness import BOUND, error
 from optimizations.live_bytes import peak_bytes
 from optimizations.tiny_models import MODELS, caller, made
@@ -250,3 +252,13 @@ def test_whole_generations_come_out_the_same(
         assert all(one.exact for one in said)
         assert torch.allclose(workload.generate(), expected, atol=5e-5)
     assert torch.equal(workload.generate(), expected), "taking it off puts everything back"
+
+
+def test_recomputing_is_grouping_with_one_argument_changed() -> None:
+    folder = ROOT / "conf" / "optimization"
+    plain, recompute = (
+        OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml")[name], resolve=False)
+        for name in ("operator_grouping", "operator_grouping_recompute")
+    )
+    assert plain["recompute_first_temporal_convolution"] is False
+    assert recompute == plain | {"recompute_first_temporal_convolution": True}
