@@ -86,6 +86,9 @@ class Measured:
 
 def _observe(experiment: Experiment, scratch: Path, say: Callable[[str], None], findings: _Findings) -> None:
     findings.environment = capture(experiment.placement.device)
+    for probe in experiment.probes.values():
+        if require := getattr(probe, "require", None):
+            require(experiment.placement)
     experiment = planned(experiment, say)
     say("building")
     workload = experiment.make_workload()

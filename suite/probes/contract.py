@@ -32,7 +32,8 @@ class Probe(Protocol):
     """Its arguments are what its YAML lists.
 
     A probe of what a simulation cannot know, and that nobody gets without asking for it, says so in a class attribute
-    ``not_simulated``: a clause, the reason.
+    ``not_simulated``: a clause, the reason. One that cannot observe everywhere may have ``require(placement)``, which raises
+    `UnsupportedError`: it is asked before a workload is built, which may take all of a machine's memory.
     """
 
     def observe(self, subject: Subject) -> Observation: ...

@@ -26,7 +26,7 @@ from suite.probes.contract import Observation
 from suite.probes.nsight import METRICS, NsightError, kernels
 from suite.record_tables import TABLES
 from suite.subject import Subject
-from suite.workload import UnsupportedError
+from suite.workload import Placement, UnsupportedError
 
 SHAPE = ("batch", "heads", "query_length", "key_length", "head_dim")
 CLASSES = {"attention": "fused_attention", "linear": "gemm", "normalization": "softmax"}
@@ -62,16 +62,27 @@ class Kernels:
         if self.max_shapes < 1:
             raise ConfigError(f"probe.kernels.max_shapes={self.max_shapes}: a whole number of at least 1 is needed")
 
+    def require(self, placement: Placement) -> str:
+        """
+        Returns:
+            The path of ncu.
+
+        Raises:
+            UnsupportedError: there is no GPU, or no ncu.
+        """
+        if placement.device != "cuda":
+            raise UnsupportedError("probe=kernels reads counters of a GPU, and the run is not on one (device=cuda)")
+        ncu = shutil.which("ncu")
+        if ncu is None:
+            raise UnsupportedError("probe=kernels reads counters with Nsight Compute, and no ncu is on the PATH")
+        return ncu
+
     def observe(self, subject: Subject) -> Observation:
         """
         Raises:
             UnsupportedError: there is no GPU, no ncu, or no permission to read counters.
         """
-        if subject.workload.placement.device != "cuda":
-            raise UnsupportedError("probe=kernels reads counters of a GPU, and the run is not on one (device=cuda)")
-        ncu = shutil.which("ncu")
-        if ncu is None:
-            raise UnsupportedError("probe=kernels reads counters with Nsight Compute, and no ncu is on the PATH")
+        ncu = self.require(subject.workload.placement)
         # A copy, since beside the script lie modules of ours whose names, everyday words, could stand in the way of others.
         script = str(shutil.copy(attention_replay.__file__, subject.scratch))
         rows = []

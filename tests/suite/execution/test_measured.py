@@ -18,11 +18,12 @@ from suite.execution.measured import Measured, outcome_of
 from suite.experiment import DeviceSettings, Experiment
 from suite.probes.contract import Observation
 from suite.probes.energy import EnergyProbe
+from suite.probes.kernels import Kernels
 from suite.probes.latency import Latency
 from suite.probes.memory import Memory
 from suite.probes.operators import Operators
 from suite.scalars import EVENTS_FILE
-from suite.workload import NotApplicableError, UnsupportedError
+from suite.workload import NotApplicableError, Placement, UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,18 @@ def test_a_failing_probe_loses_nothing_that_was_seen_before(tmp_path: Path) -> N
     assert found.outcome.status == "failed"
     assert found.outcome.reason == "RuntimeError: no"
     assert len([s for s in found.samples if s.stage == "generate" and not s.warmup]) == 4
+
+
+def test_a_probe_that_cannot_observe_here_ends_the_run_before_anything_is_built(tmp_path: Path) -> None:
+    def build(placement: Placement | None = None) -> ToyWorkload:
+        raise AssertionError("a model that may fill the machine")
+
+    kernels = Kernels(kinds=["spatial"], attention_kernels=["math"], max_shapes=1, timeout_s=1)
+    found = run(experiment_of(tmp_path, build, probes={"latency": Latency(), "kernels": kernels}))
+    assert found.outcome.status == "unsupported"
+    assert "device=cuda" in str(found.outcome.reason)
+    assert found.workload.name == "toy"
+    assert found.environment["device"] == "cpu"
 
 
 def test_energy_that_nobody_counts_is_recorded_with_its_reason(tmp_path: Path) -> None:
