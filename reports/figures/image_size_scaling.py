@@ -106,7 +106,7 @@ def draw(runs: Runs) -> Figure | None:
                 f"{name}, {slope(one['request_height'], one[name]):.1f}",
                 colour,
             )
-    left.set_ylabel("TFLOP")
+    left.set_ylabel("FLOPs of all steps (TFLOP)")
     styles = {"baseline_attention": INK}
     for stack, rows in frame.groupby("stack", sort=False):
         peak = rows["peak_activation_bytes"]
@@ -115,7 +115,7 @@ def draw(runs: Runs) -> Figure | None:
             _line(right, rows["request_height"], peak / GIB, label, styles.get(stack, CLASS_COLOURS["linear"]))
     right.plot(one["request_height"], one["score_bytes"] / GIB, color=FAINT, linestyle=(0, (4, 2)), linewidth=0.9,
                label=f"all scores of a step, {slope(one['request_height'], one['score_bytes']):.1f}")  # fmt: skip
-    right.set_ylabel("GiB")
+    right.set_ylabel("peak activations of a step (GiB)")
     for axes in (left, right):
         _log_axes(axes, sorted(frame["request_height"].unique()))
     return figure

@@ -12,6 +12,7 @@ import pandas as pd
 
 from reports.comparison import in_order
 from reports.estimates import added, chosen_machine, error_words, estimates, own_machine
+from reports.letters import letters_at
 from reports.palette import CLASS_COLOURS, FAINT, INK
 from reports.style import COLUMN_INCHES, new_figure, readable
 from reports.units import rounded
@@ -32,7 +33,8 @@ MAX_RUNS = 12
 WHOLE = "whole run"
 _AXES_POINTS = (2.7 * 72, 1.6 * 72)
 """About how large the axes are, to know which letters would lie on each other."""
-_LETTER_POINTS = 7.5
+_RIDGE_POINTS = 44
+"""How high over its foot a ridge is named: the legend stands below."""
 _GROUND = {"boxstyle": "circle,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 
 
@@ -144,7 +146,8 @@ def _draw_roofs(axes: Axes, machine: Machine, roofs: dict[str | None, float]) ->
         axes.plot(
             [ridge, ridge], [axes.get_ylim()[0], peak], color=FAINT, linewidth=0.7, linestyle=(0, (3, 2)), zorder=1
         )
-        axes.annotate(f"ridge at {rounded(ridge)}", (ridge, axes.get_ylim()[0]), (-2, 3 + 8 * index), fontsize=6, ha="right",
+        foot = (ridge, axes.get_ylim()[0])
+        axes.annotate(f"ridge at {rounded(ridge)}", foot, (-2, _RIDGE_POINTS + 8 * index), fontsize=6, ha="right",
                       textcoords="offset points")  # fmt: skip
     top = max(roofs.values()) / bandwidth
     axes.plot([left, top], [left * bandwidth, top * bandwidth], color=INK, linewidth=1.1, zorder=2)
@@ -171,16 +174,12 @@ def _draw_points(axes: Axes, frame: pd.DataFrame, names: list[str]) -> None:
         rows = frame[frame["segment"] == segment]
         axes.plot(rows["flops_per_byte"], rows["flops_per_s"], "o", color=colour, markersize=3.6, markeredgecolor="white",
                   markeredgewidth=0.4, linestyle="none", zorder=3)  # fmt: skip
-    placed: list[tuple[float, float]] = []
-    for row in frame[frame["segment"] == WHOLE].sort_values("flops_per_byte").itertuples():
-        point = (row.flops_per_byte, row.flops_per_s)
-        across, up = _in_points(axes, *point)
-        offset = -_LETTER_POINTS
-        while any(abs(across - x) < _LETTER_POINTS and abs(up + offset - y) < _LETTER_POINTS for x, y in placed):
-            offset -= 1
-        placed.append((across, up + offset))
+    whole = frame[frame["segment"] == WHOLE].sort_values("flops_per_byte")
+    points = list(zip(whole["flops_per_byte"], whole["flops_per_s"], strict=True))
+    letters = letters_at([_in_points(axes, *point) for point in points])
+    for group, point, letter in zip(whole["group"], points, letters, strict=True):
         axes.plot(*point, "D", color=INK, markersize=3.4, markeredgecolor="white", markeredgewidth=0.4, zorder=4)
-        axes.annotate(ascii_lowercase[names.index(row.group)], point, (0, offset), textcoords="offset points", fontsize=6,
+        axes.annotate(ascii_lowercase[names.index(group)], point, letter, textcoords="offset points", fontsize=6,
                       ha="center", va="center_baseline", zorder=5, bbox=_GROUND,
                       arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": FAINT, "shrinkA": 0, "shrinkB": 1})  # fmt: skip
 
@@ -191,7 +190,7 @@ def _add_legends(figure: Figure, axes: Axes, frame: pd.DataFrame, names: list[st
     used = [name for name in CLASS_COLOURS if (frame["segment"] == name).any()]
     dots = [Line2D([], [], color=CLASS_COLOURS[name], marker="o", markersize=3.6, linestyle="none") for name in used]
     axes.legend(dots, [readable(name) for name in used], loc="lower right", fontsize=5.5, handletextpad=0.1,
-                borderaxespad=0.2, labelspacing=0.3)  # fmt: skip
+                borderaxespad=0.2, labelspacing=0.3, frameon=True, framealpha=1, edgecolor="none")  # fmt: skip
     named = [f"{ascii_lowercase[index]}  {readable(name)}" for index, name in enumerate(names)]
     figure.legend([Line2D([], [], linestyle="none")] * len(named), named, loc="outside lower left", ncols=2, fontsize=5.8,
                   handlelength=0, handletextpad=0, columnspacing=1.5, labelspacing=0.3)  # fmt: skip

@@ -25,7 +25,7 @@ TITLE = "Memory of Streamlined Inference, its parts and its rivals"
 
 GIB = 1024**3
 EXACT, APPROXIMATE = "#0a7abf", "#e0701a"
-GIB_AT, LESS_AT = 17, 40
+GIB_AT, LESS_AT = 17, 44
 """Right edges of the two columns of numbers beside a panel, in points from it."""
 _COLUMNS = 3
 _DIAMOND: dict[str, Any] = {"marker": "D", "color": "white", "markersize": 3.2, "markeredgecolor": INK,
