@@ -17,7 +17,7 @@ from reports.memory import stage_peaks
 if TYPE_CHECKING:
     from reports.runs import Runs
 
-MEASURES = ("max_relative_error", "relative_l2_error", "latent_relative_error", "psnr_db", "ssim")
+MEASURES = ("max_relative_error", "relative_l2_error", "latent_relative_error", "psnr_db", "ssim", "lpips")
 """Metrics of the fidelity probe."""
 
 DOUBTFUL = 1e-2

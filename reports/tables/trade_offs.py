@@ -33,6 +33,7 @@ COLUMNS = (
     text("Output", "output"),
     number("PSNR (dB)", "psnr_db"),
     number("SSIM", "ssim"),
+    number("LPIPS", "lpips"),
     number("Relative L2 error", "relative_l2_error"),
     number("Of latents", "latent_relative_error"),
     text("Counter", "counter"),

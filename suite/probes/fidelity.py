@@ -7,10 +7,9 @@ Metrics, for the arm ``stack`` and the stage ``generate``:
   ``psnr_db``, which is left out; so is ``ssim`` of images smaller than its window.
 - ``latent_relative_error``: relative L2 error of what the decoder gets, where that is latents of the same number.
 - ``token_agreement``: of text, the share of tokens that are the same; none of the others.
+- ``lpips``: where it is asked for, and its package and weights are there; see `suite.probes.perceptual`.
 
 What is not finite, as of an output that is not a number anywhere, is left out.
-
-LPIPS needs weights of its own, which this project does not ship: it is not among them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from suite.errors import ConfigError
 from suite.probes.contract import Observation
+from suite.probes.perceptual import NETWORKS, perceptual_distance
 from suite.record import Sample
 from suite.subject import OUT_OF_THE_BOX, STACK, Subject
 from suite.workload import Workload
@@ -32,15 +33,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """One generation of the workload out of the box and one of the stack; nothing where the stack is empty."""
+    """One generation of the workload out of the box and one of the stack; nothing where the stack is empty.
+
+    Args:
+        lpips: the network whose features LPIPS compares (``alex``, ``vgg``, ``squeeze``); None: no LPIPS.
+    """
+
+    lpips: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.lpips is not None and self.lpips not in NETWORKS:
+            raise ConfigError(f"probe.fidelity.lpips={self.lpips}: {', '.join(NETWORKS)} or null is accepted")
 
     def observe(self, subject: Subject) -> Observation:
         if OUT_OF_THE_BOX not in subject.arms:
             return Observation()
+        distance = None
+        if self.lpips is not None and subject.workload.media != "text":
+            distance = perceptual_distance(self.lpips)  # before anything is generated: it may be missing
         subject.say("fidelity, one generation with and one without the stack")
         expected, expected_latents = _generated(subject, OUT_OF_THE_BOX)
         output, latents = _generated(subject, STACK)
         found = compare(output, expected, subject.workload.media)
+        if distance is not None and output.shape == expected.shape:
+            found["lpips"] = distance(output, expected)
         if latents is not None and expected_latents is not None and latents.numel() == expected_latents.numel():
             from suite.fidelity import relative_l2_error
 

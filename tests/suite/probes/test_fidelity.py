@@ -1,19 +1,28 @@
-"""The fidelity probe: what it compares, what it leaves out."""
+"""The fidelity probe: what it compares, what it leaves out.
+
+Names for the mirror: suite.probes.perceptual.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
+from urllib.error import URLError
 
 import pytest
 import torch
 from torch import nn
 from toy import Noted, ToyWorkload, toy_subject
 
+from suite.errors import ConfigError
 from suite.optimizations.contract import Handle
 from suite.probes.fidelity import Fidelity, compare, decoded_latents
+from suite.probes.perceptual import perceptual_distance
 from suite.subject import Subject
+from suite.workload import UnsupportedError
 
 
 class Shifted:
@@ -64,6 +73,46 @@ def test_what_is_not_a_number_or_of_another_shape_is_left_out() -> None:
     assert compare(image, image[..., :8], "image") == {}
     assert compare(image * torch.nan, image, "image") == {}
     assert compare(torch.tensor([[1, 2, 3, 4]]), torch.tensor([[1, 2, 0, 4]]), "text") == {"token_agreement": 0.75}
+
+
+class FakeLpips(nn.Module):
+    """Like the package's: takes images in [0, 1] if told so, gives a value an image; here their mean difference."""
+
+    def __init__(self, net: str, verbose: bool) -> None:
+        super().__init__()
+        if net == "vgg":
+            raise URLError("no route to host")
+
+    def forward(self, one: torch.Tensor, other: torch.Tensor, normalize: bool) -> torch.Tensor:
+        assert normalize
+        assert one.shape[:2] == (1, 3)
+        return (one - other).mean(dim=(1, 2, 3), keepdim=True)
+
+
+def test_lpips_is_the_mean_over_frames_of_what_its_package_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=FakeLpips))
+    subject = toy_subject(tmp_path, stack={"shifted": Shifted(0.25)}, out_of_the_box={})
+    found = {sample.metric: sample.value for sample in Fidelity(lpips="alex").observe(subject).samples}
+    assert found["lpips"] == pytest.approx(0.25, rel=1e-5)
+    video = torch.rand(2, 5, 3, 8, 8)
+    assert perceptual_distance("alex")(video + 0.5, video) == pytest.approx(0.5, rel=1e-5)
+
+
+def test_lpips_that_cannot_be_had_says_why_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = toy_subject(tmp_path, stack={"shifted": Shifted(0.25)}, out_of_the_box={})
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(UnsupportedError, match="pip install lpips"):
+        Fidelity(lpips="alex").observe(subject)
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=FakeLpips))
+    with pytest.raises(UnsupportedError, match=r"trunk vgg cannot be had: .*no route to host"):
+        Fidelity(lpips="vgg").observe(subject)
+    assert subject.workload.num_calls == 0
+    with pytest.raises(ConfigError, match=r"lpips=resnet: alex, vgg, squeeze or null"):
+        Fidelity(lpips="resnet")
 
 
 class Decoder(nn.Module):
