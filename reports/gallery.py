@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LARGEST_SVG_BYTES = 300_000
 """A figure of more marks than fit into this is a PNG."""
-_MAX_ROWS = 40
+_MAX_ROWS = 80
 _ALT_CHARACTERS = 300
 HEAD = "# Gallery\n"
 
@@ -139,14 +139,14 @@ def _table(table: TableExhibit) -> str:
 
 
 def ran_on(records: Sequence[Record]) -> str:
-    """How many runs there were, how they were run, on what, when, and how they ended where that was not well."""
-    ways = Counter(_way(record) for record in records)
+    """How the runs that ended well were run, on what and when; and how the others ended."""
+    ways = Counter(_way(record) for record in records if record.outcome.status == "ok")
     days = sorted({record.created[:10] for record in records})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    ended = Counter(record.outcome.status for record in records)
-    others = [f"{number} ended as {status}" for status, number in sorted(ended.items()) if status != "ok"]
-    said = "; ".join(f"{number} run{'s' if number > 1 else ''} {way}" for way, number in sorted(ways.items()))
-    return "; ".join([f"{said}; {when}", *others]) + "."
+    ended = Counter(record.outcome.status for record in records if record.outcome.status != "ok")
+    said = [f"{number} run{'s' if number > 1 else ''} {way}" for way, number in sorted(ways.items())]
+    others = [f"{number} {'more ' if said else ''}ended as {status}" for status, number in sorted(ended.items())]
+    return "; ".join([*said, *others, when]) + "."
 
 
 def _way(record: Record) -> str:

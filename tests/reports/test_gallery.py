@@ -104,7 +104,8 @@ def test_what_it_ran_on(tmp_path: Path) -> None:
     measured, failed = record("measure", "ok", **cpu), record("measure", "unsupported", **cpu)
     on_cpu = "measured at scale smoke in float16 on A Chip, 2 cores, random weights"
     assert ran_on([measured]) == f"1 run {on_cpu}; 2026-01-02."
-    assert ran_on([measured, failed]) == f"2 runs {on_cpu}; 2026-01-02; 1 ended as unsupported."
+    assert ran_on([measured, failed]) == f"1 run {on_cpu}; 1 more ended as unsupported; 2026-01-02."
+    assert ran_on([failed]) == "1 ended as unsupported; 2026-01-02."
     simulated = record("simulate", "ok", machine={"name": "Big GPU"})
     assert ran_on([simulated]) == (
         "1 run simulated at scale smoke in float16, estimated for Big GPU, no weights allocated; 2026-01-02."
