@@ -14,6 +14,7 @@ import pandas as pd
 from reports.breakdown import by_kind, by_segment
 from reports.claims.assess import contradictions
 from reports.comparison import latencies
+from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
 from reports.style import readable
 from reports.units import TIMES, percent, quantity, unit_for, with_interval
@@ -66,11 +67,16 @@ def _time(runs: Runs) -> Iterator[str]:
         names = [f"{name} ({percent(wide)} with its projections)" if "attention" in name else name for name in names]
         run_id, clock = rows["run_id"].iloc[0], rows["clock"].iloc[0]
         how_long = _how_long(runs, run_id)
-        text = f"{readable(str(group))} with {readable(rows['stack'].iloc[0])}{how_long}{';' if how_long else ':'}"
+        text = f"{_who(group, rows['stack'].iloc[0])}{how_long}{';' if how_long else ':'}"
         names += [f"outside any operator class {percent(outside)}"] if outside >= 0.1 else []
         text += f" of its {clock} {', '.join(names)}" + _largest_kind(kinds, run_id)
         sentences.append((float(shares.max()), text + "."))
     yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
+
+
+def _who(group: object, stack: str) -> str:
+    """A run as a sentence names it."""
+    return f"{readable(str(group))} {'' if stack == OUT_OF_THE_BOX else 'with '}{readable(stack)}"
 
 
 def _how_long(runs: Runs, run_id: str) -> str:
@@ -102,7 +108,7 @@ def _memory(runs: Runs) -> Iterator[str]:
     sentences = []
     for group, rows in peaks.groupby("group", sort=False):
         at = _first_run(rows).iloc[0]
-        text = f"{readable(str(group))} with {readable(at['stack'])} peaks at {quantity(at['peak_bytes'], 'bytes')}"
+        text = f"{_who(group, at['stack'])} peaks at {quantity(at['peak_bytes'], 'bytes')}"
         text += f" of {at['counter']} in {readable(at['stage'])}"
         if pd.notna(at["weights_bytes"]):
             text += f", {percent(at['weights_bytes'] / at['peak_bytes'])} of it weights"
