@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runs = load_runs(*folders).readable()
             for problem in runs.problems:
                 _complain(f"{problem}; this run is left out.")
+            for sentence in runs.repeated:
+                _complain(f"{sentence}; the later one counts.")
             if not len(runs):
                 _complain("No run could be read, so no report was made.")
                 return BAD_INPUT

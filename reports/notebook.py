@@ -23,7 +23,7 @@ def text(runs: Runs) -> str:
         f" with {_count(runs.runs['stack'].nunique(), 'stack')}: {told or 'none'}",
         f"frames: {', '.join(frames(runs))}",
     ]
-    return "\n".join([*lines, *(f"left out: {problem}" for problem in runs.problems)])
+    return "\n".join([*lines, *(f"left out: {problem}" for problem in (*runs.problems, *runs.repeated))])
 
 
 def html(runs: Runs) -> str:

@@ -45,6 +45,8 @@ class Runs:
         records: the facts of each run, without samples.
         folders: where each run lies.
         problems: one sentence for each folder that could not be read and is therefore left out.
+        repeated: one sentence for each run that is left out because a later one has the same configuration; several studies
+            may well hold the same run.
     """
 
     def __init__(
@@ -53,10 +55,12 @@ class Runs:
         records: Sequence[Record],
         samples: Sequence[pa.Table],
         problems: Sequence[str] = (),
+        repeated: Sequence[str] = (),
     ) -> None:
         self.folders = list(folders)
         self.records = list(records)
         self.problems = list(problems)
+        self.repeated = list(repeated)
         self._samples = list(samples)
         self._sums: dict[int, OperatorSums] = {}
         self._small: dict[tuple[int, str], pa.Table] = {}
@@ -143,7 +147,7 @@ class Runs:
             except RecordError as error:
                 problems.append(str(error))
         chosen = self._only(kept)
-        chosen.problems = problems
+        chosen.problems, chosen.repeated = problems, self.repeated
         return chosen
 
     def _only(self, kept: Sequence[int]) -> Runs:
@@ -206,9 +210,12 @@ def load(*folders: str | os.PathLike[str]) -> Runs:
                 continue
             kept.append((path, msgspec.structs.replace(record, samples=[]), _samples_table(record.samples)))
     kept, repeated = _latest(kept)
-    problems += repeated
     return Runs(
-        [path for path, _, _ in kept], [record for _, record, _ in kept], [rows for _, _, rows in kept], problems
+        [path for path, _, _ in kept],
+        [record for _, record, _ in kept],
+        [rows for _, _, rows in kept],
+        problems,
+        repeated,
     )
 
 
@@ -220,7 +227,7 @@ def _latest(
     for path, record, _ in sorted(found, key=lambda run: run[1].created):
         latest[record.run_id] = path
     others = [
-        f"{path} is a run of the same configuration as {latest[record.run_id]} and not the later one"
+        f"{path} is an earlier run of the same configuration as {latest[record.run_id]}"
         for path, record, _ in found
         if latest[record.run_id] != path
     ]

@@ -79,8 +79,8 @@ def _runs(folder: Path) -> Runs:
     from reports.runs import NoRunsError, load
 
     runs = load(folder).readable()
-    if runs.problems:
-        raise NoRunsError(f"{runs.problems[0]}, so nothing was compared.")
+    if left_out := [*runs.problems, *runs.repeated]:
+        raise NoRunsError(f"{left_out[0]}, so nothing was compared.")
     return runs
 
 

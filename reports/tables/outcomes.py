@@ -27,8 +27,9 @@ COLUMNS = (
 
 
 def build(runs: Runs) -> pd.DataFrame:
-    """A row for each run, then one for each folder that could not be read."""
+    """A row for each run, then one for each folder that is left out."""
     columns = ["group", "stack", "outcome", "reason", "run_id"]
     known = in_order(runs)[columns]
-    unread = pd.DataFrame([{"outcome": "unreadable", "reason": problem} for problem in runs.problems], columns=columns)
+    left_out = [("unreadable", problem) for problem in runs.problems] + [("repeated", run) for run in runs.repeated]
+    unread = pd.DataFrame([{"outcome": word, "reason": reason} for word, reason in left_out], columns=columns)
     return known if unread.empty else pd.concat([known, unread.astype(object)], ignore_index=True)

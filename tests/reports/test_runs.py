@@ -12,6 +12,7 @@ from reports import load
 from reports.comparison import in_order, latencies
 from reports.facts import RUN_COLUMNS
 from reports.runs import NoRunsError, Runs
+from reports.tables import outcomes
 from suite.record_folder import load as load_record
 from suite.record_folder import save
 from tests.reports.synthetic import make_run
@@ -102,6 +103,10 @@ def test_of_two_runs_of_one_configuration_the_later_counts_and_the_other_is_name
     save(later, {}, tmp_path / "b")
     runs = load(tmp_path)
     assert [folder.name for folder in runs.folders] == ["b"]
-    (problem,) = runs.problems
-    assert problem.startswith(str(first))
-    assert "same configuration" in problem
+    assert runs.problems == []
+    (sentence,) = runs.repeated
+    assert sentence.startswith(str(first))
+    assert "an earlier run of the same configuration" in sentence
+    assert load(tmp_path).readable().repeated == [sentence]
+    (*_, last) = outcomes.build(runs).to_dict("records")
+    assert (last["outcome"], last["reason"]) == ("repeated", sentence)
