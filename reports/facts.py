@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,30 @@ def run_facts(records: Sequence[Record], folders: Sequence[Path]) -> pd.DataFram
     """A row for each record, in order.
 
     ``group`` names the runs that differ in nothing but their optimizations: the same workload, scale, request,
-    weights, device and machine. ``stack`` is unique within a group: where two runs have the same stack, the run id tells them
-    apart.
+    weights, device and machine. ``stack`` is unique within a group: where several runs have the same stack, the run id tells
+    them apart; of those that do not differ in its arguments either (but in probes or protocol), the latest finished one keeps
+    the plain name, so that a group has one run to compare with.
     """
     rows = [_row(record, folder) for record, folder in zip(records, folders, strict=True)]
     for row, group in zip(rows, _group_names(rows), strict=True):
         row["group"] = group
-    seen = Counter((row["group"], row["stack"]) for row in rows)
-    for row in rows:
-        if seen[row["group"], row["stack"]] > 1:
-            row["stack"] = f"{row['stack']} [{row['run_id'][:8]}]"
+    named_alike: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        named_alike[row["group"], row["stack"]].append(index)
+    for alike in named_alike.values():
+        for index in set(alike) - _keeping_the_name(records, alike):
+            rows[index]["stack"] += f" [{rows[index]['run_id'][:8]}]"
     first = [*RUN_COLUMNS, "outcome", "reason"]
     frame = pd.DataFrame(rows, columns=None if rows else first)
     return frame[[*first, *(column for column in frame.columns if column not in first)]]
+
+
+def _keeping_the_name(records: Sequence[Record], alike: Sequence[int]) -> set[int]:
+    """Of runs with equal names of their stacks the latest finished one; none where the arguments tell them apart."""
+    arguments = [records[index].config.get("optimization") or {} for index in alike]
+    if any(one != arguments[0] for one in arguments):
+        return set()
+    return {max(alike, key=lambda index: (records[index].outcome.status == "ok", records[index].created))}
 
 
 def device_name(environment: Mapping[str, Any]) -> str | None:
@@ -84,7 +95,6 @@ def _row(record: Record, folder: Path) -> dict[str, Any]:
         "machine": machine_name(record),
         "name": record.name,
         "created": record.created,
-        "study": record.config.get("study"),
         "command": record.config.get("command"),
         "folder": str(folder),
     }

@@ -13,6 +13,7 @@ from reports.comparison import in_order, latencies
 from reports.facts import RUN_COLUMNS
 from reports.runs import NoRunsError, Runs
 from reports.tables import outcomes
+from suite.record import Outcome
 from suite.record_folder import load as load_record
 from suite.record_folder import save
 from tests.reports.synthetic import make_run
@@ -63,12 +64,25 @@ def test_groups_are_named_by_what_differs(tmp_path: Path) -> None:
     assert sorted(groups) == ["parti", "stable_diffusion, height=1024", "stable_diffusion, height=512"]
 
 
-def test_two_runs_of_one_stack_are_told_apart(tmp_path: Path) -> None:
-    make_run(tmp_path, "parti", num_trials=2, folder="a")
-    make_run(tmp_path, "parti", num_trials=2, folder="b", seed="again")
-    stacks = load(tmp_path).runs["stack"]
-    assert stacks.nunique() == 2
-    assert stacks.str.startswith("out_of_the_box [").all()
+def test_two_runs_of_one_stack_are_told_apart_and_the_latest_finished_one_keeps_the_name(tmp_path: Path) -> None:
+    record = load_record(make_run(tmp_path, "parti", num_trials=2, folder="a"))
+    failed = Outcome(status="failed", reason="no")
+    later = {"created": "2027-01-01T00:00:00+00:00", "run_id": "bbbb"}
+    save(msgspec.structs.replace(record, **later), {}, tmp_path / "b")
+    save(msgspec.structs.replace(record, **later | {"run_id": "cccc", "outcome": failed}), {}, tmp_path / "c")
+    stacks = dict(zip(["a", "b", "c"], load(tmp_path).runs["stack"], strict=True))
+    assert stacks == {
+        "a": f"out_of_the_box [{record.run_id[:8]}]",
+        "b": "out_of_the_box",
+        "c": "out_of_the_box [cccc]",
+    }
+
+
+def test_runs_whose_stacks_differ_in_their_arguments_are_all_told_apart(tmp_path: Path) -> None:
+    record = load_record(make_run(tmp_path, "parti", ("flash_attention",), num_trials=2, folder="a"))
+    other = record.config | {"optimization": {"flash_attention": {"parts": ["decoder"]}}}
+    save(msgspec.structs.replace(record, run_id="bbbb", config=other), {}, tmp_path / "b")
+    assert load(tmp_path).runs["stack"].str.startswith("flash_attention [").all()
 
 
 def test_the_baseline_is_the_reference_or_the_librarys_default(tmp_path: Path) -> None:
