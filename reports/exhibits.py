@@ -95,7 +95,7 @@ def begin_figure(module: Any, runs: Runs, save: Save) -> Callable[[], FigureExhi
     files = save(figure, FORMATS)
     told = {"title": module.TITLE, "caption": module.caption(runs), "alt_text": module.alt_text(runs)}
     csv = to_csv(frame)
-    return lambda: FigureExhibit(name=_name(module), section=module.SECTION, files=files(), csv=csv, **told)
+    return lambda: FigureExhibit(name=name_of(module), section=module.SECTION, files=files(), csv=csv, **told)
 
 
 def build_table(module: Any, runs: Runs) -> TableExhibit | None:
@@ -117,9 +117,9 @@ def table_of(module: Any, frame: pd.DataFrame, caption: str | None = None) -> Ta
     files = {
         "md": f"{notes}\n\n{to_markdown(rendered)}",
         "csv": to_csv(frame),
-        "tex": to_latex(rendered, notes, _name(module)),
+        "tex": to_latex(rendered, notes, name_of(module)),
     }
-    return TableExhibit(_name(module), module.SECTION, module.TITLE, notes, rendered, files)
+    return TableExhibit(name_of(module), module.SECTION, module.TITLE, notes, rendered, files)
 
 
 def found_in(package: ModuleType) -> list[Any]:
@@ -134,5 +134,6 @@ def modules_in(package: ModuleType) -> list[Any]:
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
-def _name(module: ModuleType) -> str:
+def name_of(module: Any) -> str:
+    """The name of an exhibit or a finding: that of its file."""
     return module.__name__.rsplit(".", 1)[-1]

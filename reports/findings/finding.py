@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
@@ -40,8 +39,3 @@ def finding_modules() -> list[FindingModule]:
 
     found = [module for module in modules_in(findings) if hasattr(module, "find")]
     return sorted(cast("list[Any]", found), key=lambda module: module.ORDER)
-
-
-def name_of(module: ModuleType | FindingModule) -> str:
-    """A finding's name: that of its file."""
-    return cast("ModuleType", module).__name__.rsplit(".", 1)[-1]

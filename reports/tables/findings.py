@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.comparison import in_order
-from reports.findings.finding import finding_modules, name_of
+from reports.exhibits import name_of
+from reports.findings.finding import finding_modules
 from reports.table import count, run_id, text
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from reports.findings.finding import Finding, finding_modules, name_of
+from reports.exhibits import name_of
+from reports.findings.finding import Finding, finding_modules
 from reports.runs import Runs, load
 from reports.tables import findings
 from tests.reports.attention_records import operator, save_run
