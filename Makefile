@@ -3,9 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 QUICKSTART := outputs/quickstart
+# Of a GPU node without internet; of its packages, a file (pip list --format=freeze there) or those of a usual PyTorch image.
+PYTHON_VERSION ?= 3.12
+NODE_PACKAGES ?= benchmarks/gpu_study/node_packages.txt
+BUDGET ?= 480
+OUT ?= outputs/gpu_study_results
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check format benchmark clean
+.PHONY: help setup run test test-slow check format benchmark wheelhouse gpu-study clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +44,12 @@ format: $(VENV)/.ready ## Format the code and mend what lint can mend
 
 benchmark: $(VENV)/.ready ## Time attribution against torch's own parsing of a large trace
 	@$(BIN)/python benchmarks/attribution.py
+
+wheelhouse: $(VENV)/.ready ## Wheels for a GPU node without internet (PYTHON_VERSION=3.12 NODE_PACKAGES=FILE)
+	@$(BIN)/python -m benchmarks.gpu_study wheelhouse --python-version $(PYTHON_VERSION) --node-packages $(NODE_PACKAGES)
+
+gpu-study: ## On that node: the plan of docs/gpu_study.md, as far as it goes (BUDGET=480 OUT=DIR ARGS=...)
+	@$(PYTHON) -m benchmarks.gpu_study run --wheelhouse wheelhouse --budget $(BUDGET) --out $(OUT) $(ARGS)
 
 clean: ## Delete .venv and caches; results in outputs/ stay
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info

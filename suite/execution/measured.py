@@ -80,7 +80,7 @@ class Measured:
             outcome = outcome_of(error)
             if outcome.status == "failed":
                 (scratch / TRACEBACK_FILE).write_text(traceback.format_exc())
-        gc.collect()
+        _clear(experiment.placement.device)
         return Result(_record(experiment, findings, outcome, scratch), findings.tables)
 
 
@@ -173,6 +173,15 @@ def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scrat
         attention_disagreements=findings.disagreements,
         files=sorted(str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()),
     )
+
+
+def _clear(device: str) -> None:
+    """Give back what the run held, so that the next one of a sweep starts clean."""
+    import torch
+
+    gc.collect()
+    if device == "cuda" and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextmanager

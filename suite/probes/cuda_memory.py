@@ -63,6 +63,7 @@ class CudaMemory:
         import torch
 
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()  # segments that other arms or earlier runs left would count as reserved by this generation
         torch.cuda.reset_peak_memory_stats()
         self._start = time.perf_counter()
 

@@ -14,6 +14,7 @@ class FakeAllocator:
 
     def __init__(self) -> None:
         self.current = self.peak = 100
+        self.cached = 20
 
     def allocate(self, size: int) -> None:
         self.current += size
@@ -26,9 +27,12 @@ class FakeAllocator:
         return {
             "allocated_bytes.all.current": self.current,
             "allocated_bytes.all.peak": self.peak,
-            "reserved_bytes.all.current": self.current + 20,
-            "reserved_bytes.all.peak": self.peak + 20,
+            "reserved_bytes.all.current": self.current + self.cached,
+            "reserved_bytes.all.peak": self.peak + self.cached,
         }
+
+    def empty_cache(self) -> None:
+        self.cached = 20
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> FakeAllocator:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", fake.reset)
     monkeypatch.setattr(torch.cuda, "memory_stats", fake.stats)
+    monkeypatch.setattr(torch.cuda, "empty_cache", fake.empty_cache)
     return fake
 
 
@@ -65,3 +70,11 @@ def test_each_stage_gets_the_peak_that_was_reached_in_it(allocator: FakeAllocato
         0,
         1,
     ]
+
+
+def test_what_earlier_runs_left_cached_is_not_this_generations(allocator: FakeAllocator) -> None:
+    allocator.cached = 900
+    memory = CudaMemory(weights_bytes=100, device_bytes=lambda: None)
+    with watched_by([memory]), stage("generate"):
+        allocator.allocate(30)
+    assert memory.tables()["memory_peaks"].to_pylist()[0]["reserved_bytes"] == 150
