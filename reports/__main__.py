@@ -31,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from reports.publish import OutputError, check_target
     from reports.runs import NoRunsError, run_folders
     from reports.runs import load as load_runs
-    from reports.saving import saving
+    from reports.saving import saver, warm_up
+    from reports.second_process import second_process
 
     try:
         check_target(options.out)
         folders = run_folders(*options.runs, leave_out=options.out)
-        with saving(len(folders)) as save:  # another process starts while this one reads
-            runs = load_runs(*folders).readable()
+        with second_process(len(folders), warm_up) as later:  # it starts while this one reads
+            runs = load_runs(*folders).readable(later)
             for problem in runs.problems:
                 _complain(f"{problem}; this run is left out.")
             for sentence in runs.repeated:
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not len(runs):
                 _complain("No run could be read, so no report was made.")
                 return BAD_INPUT
-            _report(runs, options.out, save)
+            _report(runs, options.out, saver(later))
     except (NoRunsError, OutputError) as error:
         _complain(str(error))
         return BAD_INPUT

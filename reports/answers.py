@@ -56,7 +56,9 @@ def _time(runs: Runs) -> Iterator[str]:
     classes = frame.assign(
         name=frame["segment"].replace({"attention core": "attention", "attention projection": "linear"})
     )
+    times = {row["run_id"]: row for row in latencies(runs).to_dict("records")}
     kinds = by_kind(runs)
+    cores = dict(list(kinds[kinds["part"] == "core"].groupby("run_id"))) if len(kinds) else {}
     sentences = []
     for group, members in classes.groupby("group", sort=False):
         rows = _first_run(members)
@@ -66,10 +68,10 @@ def _time(runs: Runs) -> Iterator[str]:
         names = [f"{readable(str(name))} {percent(share)}" for name, share in shares.head(2).items()]
         names = [f"{name} ({percent(wide)} with its projections)" if "attention" in name else name for name in names]
         run_id, clock = rows["run_id"].iloc[0], rows["clock"].iloc[0]
-        how_long = _how_long(runs, run_id)
+        how_long = _how_long(times.get(run_id))
         text = f"{_who(group, rows['stack'].iloc[0])}{how_long}{';' if how_long else ':'}"
         names += [f"outside any operator class {percent(outside)}"] if outside >= 0.1 else []
-        text += f" of its {clock} {', '.join(names)}" + _largest_kind(kinds, run_id)
+        text += f" of its {clock} {', '.join(names)}" + _largest_kind(cores.get(run_id))
         sentences.append((float(shares.max()), text + "."))
     yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
 
@@ -79,19 +81,16 @@ def _who(group: object, stack: str) -> str:
     return f"{readable(str(group))} {'' if stack == OUT_OF_THE_BOX else 'with '}{readable(stack)}"
 
 
-def _how_long(runs: Runs, run_id: str) -> str:
-    frame = latencies(runs)
-    row = frame[frame["run_id"] == run_id] if len(frame) else frame
-    if row.empty:
+def _how_long(row: dict[Any, Any] | None) -> str:
+    if row is None:
         return ""
-    values = [float(row[column].iloc[0]) for column in ("median_s", "low_s", "high_s")]
+    values = [float(row[column]) for column in ("median_s", "low_s", "high_s")]
     unit = unit_for(values[:1], "s")
     return f" takes {with_interval(*(value / unit.size for value in values))} {unit.symbol}"
 
 
-def _largest_kind(kinds: pd.DataFrame, run_id: str) -> str:
-    core = kinds[(kinds["run_id"] == run_id) & (kinds["part"] == "core")] if len(kinds) else kinds
-    if len(core) < 2 or core["seconds"].sum() == 0:
+def _largest_kind(core: pd.DataFrame | None) -> str:
+    if core is None or len(core) < 2 or core["seconds"].sum() == 0:
         return ""
     largest = core.loc[core["seconds"].idxmax()]
     return f"; {percent(largest['seconds'] / core['seconds'].sum())} of attention's core is {largest['kind']}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 from reports.units import EN_DASH, TIMES
 
@@ -33,6 +33,7 @@ _ACCENTS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1 << 15)
 def escaped(text: str) -> str:
     """`text` on one line. A letter that plain LaTeX has no name for is told by its number, such as U+4E2D."""
     letters = "".join(map(_letter, one_line(text)))

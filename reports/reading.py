@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from suite.record_folder import RecordError
 from suite.record_tables import TABLES
+
+_SMALL_BYTES = 256 * 1024
 
 _SUMS = ["calls", "host_self_s", "device_self_s", "estimated_s"]
 _TOTAL_KEYS = ["stage", "operator_class", "attention_kind", "attention_part", "precision"]
@@ -59,6 +61,50 @@ def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) ->
         raise RecordError(f"{path} cannot be read as a table: {_first_sentence(error)}") from None
 
 
+class RunTables(NamedTuple):
+    """Of a run's tables what a report keeps in memory."""
+
+    sums: OperatorSums
+    small: dict[str, pa.Table]
+    """Tables below 256 KiB, by name: of hundreds of runs, opening files costs more than what is in them."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as Arrow streams: of pickled tables Arrow cannot join those whose dictionaries are empty (it crashes)."""
+        filled = {name: _packed(table) for name, table in self.small.items() if table.num_rows}
+        return _unpacked, ([_packed(table) for table in self.sums], filled, list(self.small))
+
+
+def _packed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def _unpacked(sums: list[bytes], filled: dict[str, bytes], names: list[str]) -> RunTables:
+    small = {
+        name: pa.ipc.open_stream(filled[name]).read_all()
+        if name in filled
+        else _no_rows(name, tuple(TABLES[name].names))
+        for name in names
+    }
+    return RunTables(OperatorSums(*(pa.ipc.open_stream(table).read_all() for table in sums)), small)
+
+
+def read_tables(folders: Sequence[Path]) -> list[RunTables | str]:
+    """Read every table of every run; a sentence in place of a run of which one cannot be read."""
+    return [_tables_of(folder) for folder in folders]
+
+
+def _tables_of(folder: Path) -> RunTables | str:
+    try:
+        others = {name: read_table(folder, name) for name in TABLES if name != "operators"}
+        small = {name: table for name, table in others.items() if table.nbytes < _SMALL_BYTES}
+        return RunTables(operator_sums(folder), small)
+    except RecordError as error:
+        return str(error)
+
+
 def operator_sums(folder: Path) -> OperatorSums:
     """Sums of a run's operators.
 
@@ -101,7 +147,7 @@ def _conform(table: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:
             column = table[field.name]
             if pa.types.is_string(column.type) and pa.types.is_dictionary(target):
                 column = column.dictionary_encode()
-            columns[field.name] = column.cast(target)
+            columns[field.name] = column if column.type == target else column.cast(target)
         else:
             columns[field.name] = pa.nulls(table.num_rows, field.type).cast(target)
     return pa.table(columns)

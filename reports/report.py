@@ -8,6 +8,7 @@ from reports.answers import answers
 from reports.exhibits import begin_figures, tables
 from reports.page import render_page
 from reports.saving import Save
+from reports.second_process import last_first
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -17,7 +18,7 @@ def make_report(runs: Runs, save: Save) -> tuple[dict[str, bytes], dict[str, lis
     """Files by relative path, and the answers by question. The same records always give the same bytes."""
     begun = begin_figures(runs, save)
     built, found = tables(runs), answers(runs)
-    drawn = [finish() for finish in reversed(begun)][::-1]  # the last ones have not been begun elsewhere
+    drawn = last_first(begun)
     files: dict[str, bytes] = {"index.html": render_page(runs, drawn, built, found).encode()}
     for figure in drawn:
         files |= {f"figures/{figure.name}.{kind}": content for kind, content in figure.files.items()}

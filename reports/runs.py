@@ -22,14 +22,14 @@ import pyarrow as pa
 
 from reports import notebook
 from reports.facts import RUN_COLUMNS, run_facts
-from reports.reading import OperatorSums, concatenate, operator_sums, read_table
+from reports.reading import OperatorSums, RunTables, concatenate, operator_sums, read_table, read_tables
+from reports.second_process import Later, here, last_first
 from suite.record import Record, Sample
 from suite.record_folder import RecordError, find_records
 from suite.record_folder import load as load_record
-from suite.record_tables import TABLES
 
-_SMALL_BYTES = 256 * 1024
-"""Tables below this are kept once they are read: of hundreds of runs, opening files costs more than what is in them."""
+_RUNS_AT_ONCE = 20
+"""Read in one go by a process."""
 
 _SAMPLE_STRINGS = ("metric", "stage", "arm")
 
@@ -62,8 +62,7 @@ class Runs:
         self.problems = list(problems)
         self.repeated = list(repeated)
         self._samples = list(samples)
-        self._sums: dict[int, OperatorSums] = {}
-        self._small: dict[tuple[int, str], pa.Table] = {}
+        self._kept: dict[int, RunTables] = {}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -133,47 +132,34 @@ class Runs:
         wanted = [index for index, record in enumerate(self.records) if record.run_id in chosen]
         return self._joined([self._read(index, name, columns) for index in wanted], wanted)
 
-    def readable(self) -> Runs:
+    def readable(self, later: Later = here) -> Runs:
         """These runs without those whose tables cannot be read; `problems` tells which and why."""
-        kept, problems = [], list(self.problems)
-        for index, folder in enumerate(self.folders):
-            try:
-                self._sums_of(index)
-                for name in TABLES.keys() - {"operators"}:
-                    table = read_table(folder, name)
-                    if table.nbytes < _SMALL_BYTES:
-                        self._small[index, name] = table
-                kept.append(index)
-            except RecordError as error:
-                problems.append(str(error))
-        chosen = self._only(kept)
-        chosen.problems, chosen.repeated = problems, self.repeated
-        return chosen
-
-    def _only(self, kept: Sequence[int]) -> Runs:
+        groups = [self.folders[start : start + _RUNS_AT_ONCE] for start in range(0, len(self), _RUNS_AT_ONCE)]
+        read = [run for group in last_first([later(read_tables, group) for group in groups]) for run in group]
+        kept = [index for index, run in enumerate(read) if isinstance(run, RunTables)]
         chosen = Runs(
             [self.folders[index] for index in kept],
             [self.records[index] for index in kept],
             [self._samples[index] for index in kept],
+            [*self.problems, *(run for run in read if isinstance(run, str))],
+            self.repeated,
         )
-        place = {old: new for new, old in enumerate(kept)}
-        chosen._sums = {place[old]: sums for old, sums in self._sums.items() if old in place}
-        chosen._small = {(place[old], name): table for (old, name), table in self._small.items() if old in place}
+        chosen._kept = dict(enumerate(run for run in read if isinstance(run, RunTables)))
         return chosen
 
     def _sums_of(self, index: int) -> OperatorSums:
-        if index not in self._sums:
-            self._sums[index] = operator_sums(self.folders[index])
-        return self._sums[index]
+        if index not in self._kept:
+            self._kept[index] = RunTables(operator_sums(self.folders[index]), {})
+        return self._kept[index].sums
 
     def _table(self, name: str) -> pd.DataFrame:
         return self._joined([self._read(index, name) for index in range(len(self))])
 
     def _read(self, index: int, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        kept = self._small.get((index, name))
-        if kept is None:
+        kept = self._kept.get(index)
+        if kept is None or name not in kept.small:
             return read_table(self.folders[index], name, columns)
-        return kept if columns is None else kept.select(list(columns))
+        return kept.small[name] if columns is None else kept.small[name].select(list(columns))
 
     def _joined(self, tables: Sequence[pa.Table], which: Sequence[int] | None = None) -> pd.DataFrame:
         """The tables as one frame, with each run's columns in front as categoricals."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from reports.second_process import Later, here
 from reports.style import house_style, laid_out, saved
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ Files: TypeAlias = dict[str, bytes]
 Save: TypeAlias = "Callable[[Figure, Sequence[str]], Callable[[], Files]]"
 """Begins to save a figure in some formats; what it returns waits for the files."""
 
-MANY_RUNS = 100
-"""From this many runs on, a second process is worth the second that it takes to start."""
-
 
 def save_here(figure: Figure, formats: Sequence[str]) -> Callable[[], Files]:
     """Save in this process, at once."""
@@ -27,31 +24,19 @@ def save_here(figure: Figure, formats: Sequence[str]) -> Callable[[], Files]:
     return lambda: files
 
 
-@contextmanager
-def saving(num_runs: int) -> Iterator[Save]:
-    """The way to save that suits a report of so many runs.
+def saver(later: Later) -> Save:
+    """The way to save beside the work that `later` is for; figures travel to another process as pickles."""
+    if later is here:
+        return save_here
 
-    The other process is a new one (no fork: Arrow and BLAS keep threads), so figures travel there as pickles.
-    """
-    if num_runs < MANY_RUNS:
-        yield save_here
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
+    def save_later(figure: Figure, formats: Sequence[str]) -> Callable[[], Files]:
+        try:
+            packed = pickle.dumps(figure)
+        except (AttributeError, TypeError, pickle.PicklingError):  # it holds a lambda, such as a formatter
+            return save_here(figure, formats)
+        return later(_unpacked, packed, tuple(formats))
 
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-
-        def save_there(figure: Figure, formats: Sequence[str]) -> Callable[[], Files]:
-            try:
-                packed = pickle.dumps(figure)
-            except (AttributeError, TypeError, pickle.PicklingError):  # it holds a lambda, such as a formatter
-                return save_here(figure, formats)
-            waiting = pool.submit(_unpacked, packed, tuple(formats))
-            # Whoever wants a figure that the other process has not begun saves it here rather than wait.
-            return lambda: files_of(figure, formats) if waiting.cancel() else waiting.result()
-
-        pool.submit(_warm_up)
-        yield save_there
+    return save_later
 
 
 def files_of(figure: Figure, formats: Sequence[str]) -> Files:
@@ -65,7 +50,7 @@ def _unpacked(packed: bytes, formats: Sequence[str]) -> Files:
     return files_of(pickle.loads(packed), formats)
 
 
-def _warm_up() -> None:
-    """Load what saving takes while the other process still reads."""
+def warm_up() -> None:
+    """Load what saving takes, in a process that has nothing else to do yet."""
     import matplotlib.backends.backend_pdf
     import matplotlib.backends.backend_svg  # noqa: F401

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from reports.fonts import families
 from reports.palette import FAINT, INK, RULE
 from reports.units import Unit, unit_for
 
@@ -26,7 +27,6 @@ PAGE_INCHES = 7.0
 FORMATS = ("png", "svg", "pdf")
 
 _SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.titleweight": "bold",
@@ -81,7 +81,7 @@ def house_style() -> Iterator[None]:
     """Draw and save figures inside this block in the house style."""
     import matplotlib
 
-    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+    with matplotlib.rc_context({**_SETTINGS, "font.family": families()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 

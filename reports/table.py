@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -160,6 +161,7 @@ def to_latex(table: Rendered, caption: str, label: str) -> str:
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
+@lru_cache(maxsize=1 << 15)
 def in_markdown(value: str) -> str:
     """Text that Markdown shows as it stands, HTML included."""
     marked = _MARKDOWN.sub(r"\\\1", one_line(value))

@@ -60,11 +60,11 @@ def one_workload(runs: Runs) -> pd.DataFrame:
     if "request_height" not in frame:
         return pd.DataFrame()
     square = frame[(frame["outcome"] == "ok") & (frame["request_height"] == frame["request_width"])]
-    for _, rows in square.groupby(["workload", "scale", "execution", "precision"], sort=False, dropna=False):
-        sizes = rows.drop_duplicates(["stack", "request_height"])
-        sizes = sizes[sizes.groupby("stack")["request_height"].transform("nunique") >= MIN_SIZES]
-        if len(sizes):
-            return sizes[["run_id", "workload", "stack", "request_height", "precision"]].copy()
+    keys = ["workload", "scale", "execution", "precision", "stack"]
+    sizes = square.drop_duplicates([*keys, "request_height"])
+    sizes = sizes[sizes.groupby(keys, dropna=False)["request_height"].transform("nunique") >= MIN_SIZES]
+    for _, rows in sizes.groupby(keys[:-1], sort=False, dropna=False):
+        return rows[["run_id", "workload", "stack", "request_height", "precision"]].copy()
     return pd.DataFrame()
 
 

@@ -86,5 +86,8 @@ def _operators(runs: Runs) -> dict[str, dict[Any, Any]]:
         return {}
     totals = totals[~totals["operator_class"].astype(str).isin(["data_movement", "other"])]
     keys = [totals[name].astype(str) for name in ("run_id", "stage", "operator_class")]
-    sums = totals[["calls", "flops"]].groupby(keys).sum()
-    return {str(run_id): rows.droplevel("run_id").to_dict("index") for run_id, rows in sums.groupby(level="run_id")}
+    sums = totals.groupby(keys)[["calls", "flops"]].sum()
+    found: dict[str, dict[Any, Any]] = {}
+    for run_id, stage, operator_class, calls, flops in sums.to_records():
+        found.setdefault(run_id, {})[stage, operator_class] = (calls, flops)
+    return found

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from reports.saving import MANY_RUNS, save_here, saving
+from reports.saving import save_here, saver, warm_up
+from reports.second_process import MANY_RUNS, here, second_process
 from reports.style import FORMATS, house_style, new_figure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,17 +32,17 @@ def draw(formatter: Any = None) -> Figure:
 @pytest.mark.parametrize("formatter", [None, lambda value, _: f"{value:g} s"], ids=["plain", "lambda"])
 def test_another_process_makes_the_same_bytes(formatter: object) -> None:
     here = save_here(draw(formatter), FORMATS)()
-    with saving(MANY_RUNS) as save:
+    with second_process(MANY_RUNS, warm_up) as later:
+        save = saver(later)
         waiting = [save(draw(formatter), FORMATS) for _ in range(4)]
         assert [finish() for finish in reversed(waiting)] == [here] * 4
     assert set(here) == set(FORMATS)
 
 
 def test_few_runs_are_saved_here() -> None:
-    with saving(MANY_RUNS - 1) as save:
-        assert save is save_here
+    assert saver(here) is save_here
 
 
 def test_what_saves_loads_no_torch() -> None:
-    code = "import sys, reports.saving; reports.saving._warm_up(); sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    code = "import sys, reports.saving; reports.saving.warm_up(); sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
