@@ -45,6 +45,12 @@ def install(wheelhouse: Path | None, site: Path) -> None:
         raise InstallationError(f"pip could not install {wheelhouse}: {''.join(last) or done.returncode}.")
 
 
+def torch_sees_cuda() -> bool:
+    """Whether there is a GPU to run on; asked in a process of its own, as this one is to hold no context on it."""
+    program = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
 def restart_with(site: Path, arguments: Sequence[str]) -> None:
     """Start this process anew, with `site` before the node's own packages; never returns."""
     path = os.pathsep.join([str(site.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu_study.composing import composed
 from benchmarks.gpu_study.schedule import Job
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PLAN = Path(__file__).with_name("plan.yaml")
 CHECK = "check="
 """What an override begins with that asks for a check instead of a run."""
@@ -117,16 +117,12 @@ def jobs_of(study: Study, always: Sequence[str], where: Where) -> list[Job]:
 
 def _sweep(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     """What every run is given, and the axes: those typed, and those of the study that nothing was typed for."""
-    from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    import run  # noqa: F401 - registers the schema
 
     parser = OverridesParser.create()
     typed = {one.get_key_element(): one for one in parser.parse_overrides(list(arguments))}
     fixed = [str(one.input_line) for one in typed.values() if not one.is_sweep_override()]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        params = compose("config", fixed, return_hydra_config=True).hydra.sweeper.params or {}
+    params = composed(fixed).hydra.sweeper.params or {}
     swept = {one.get_key_element(): one for one in parser.parse_overrides([f"{k}={v}" for k, v in params.items()])}
     axes = {key: one for key, one in typed.items() if one.is_sweep_override()}
     axes |= {key: one for key, one in swept.items() if key not in typed}

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from benchmarks.gpu_study.composing import ROOT
 from benchmarks.gpu_study.schedule import Ended, Job
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = (sys.executable, "-m", "benchmarks.gpu_study.worker")
 SICK = frozenset({"failed", "crashed"})
 """After these a fresh process runs the next job: an illegal memory access, for one, leaves no other CUDA call working."""

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.gpu_study.installation import InstallationError, install, missing, restart_with
+from benchmarks.gpu_study.composing import ROOT
+from benchmarks.gpu_study.installation import InstallationError, install, missing, restart_with, torch_sees_cuda
 from benchmarks.gpu_study.packing import PackingError, pack, unpack
 from benchmarks.gpu_study.plan import PLAN, PlanError, Where, read_plan
-from benchmarks.gpu_study.processes import ROOT, Worker
+from benchmarks.gpu_study.processes import Worker
 from benchmarks.gpu_study.schedule import Job, Ledger, work_off
 from benchmarks.gpu_study.telling import ending, summary
 
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     start = options.started or time.time()
     try:
+        options.work = options.work or Path("outputs/gpu_study_simulated" if options.simulate else "outputs/gpu_study")
         _require_packages(options, arguments, start)
+        _require_device(options)
         options.out.mkdir(parents=True, exist_ok=True)
         unpack(options.resume, ROOT / options.work)
         jobs = _jobs(options)
@@ -60,6 +63,12 @@ def _require_packages(options: argparse.Namespace, arguments: Sequence[str], sta
     site = ROOT / options.work / ".site"
     install(options.wheelhouse, site)
     restart_with(site, [*arguments, "--started", str(start)])
+
+
+def _require_device(options: argparse.Namespace) -> None:
+    """Without this every run would end as unsupported, for good."""
+    if options.device == "cuda" and not options.simulate and not torch_sees_cuda():
+        raise InstallationError("torch finds no CUDA device here: --device cpu --scale smoke is a test drive.")
 
 
 def _jobs(options: argparse.Namespace) -> list[Job]:
@@ -127,7 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--wheelhouse", type=Path, metavar="DIR", help="installed from where packages are missing (make wheelhouse)")
     add("--budget", type=float, default=480, metavar="S", help="seconds of this call, installation included")
     add("--resume", nargs="+", type=Path, default=[], metavar="FILE", help="what earlier calls packed")
-    add("--work", type=Path, default=Path("outputs/gpu_study"), metavar="DIR", help="for runs, below the project")
+    add(
+        "--work", type=Path, metavar="DIR", help="for runs, below the project; by default outputs/gpu_study[_simulated]"
+    )
     add("--only", nargs="+", default=[], metavar="STUDY", help="of the plan")
     add("--plan", type=Path, default=PLAN, metavar="FILE")
     add("--device", choices=("cuda", "cpu"), default="cuda")

@@ -26,7 +26,7 @@ def summary(jobs: Sequence[Job], ledger: Ledger, budget_s: float) -> str:
     wrong = [(job, ledger.of(job)) for job in jobs if ledger.of(job).status in ("failed", "crashed")]
     lines += [f"- {job.name}: {entry.status}, {entry.reason}" for job, entry in wrong]
     lines += [
-        f"- {job.name}: needs more than {ledger.expected_s(job):.0f} s, which a budget of {budget_s:.0f} s does not hold"
+        f"- {job.name}: takes about {ledger.expected_s(job):.0f} s, for which a budget of {budget_s:.0f} s is too short"
         for job in left
         if ledger.expected_s(job) > budget_s
     ]

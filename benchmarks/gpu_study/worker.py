@@ -10,36 +10,24 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu_study.composing import ROOT, experiment_of
 from benchmarks.gpu_study.plan import CHECK
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def run_job(overrides: Sequence[str]) -> dict[str, Any]:
     """Run what ``python run.py OVERRIDES`` would, or a check, and say how it ended."""
     if overrides[0].startswith(CHECK):
         return _run_check(*overrides)
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    import run  # noqa: F401 - registers the schema
-    from suite.build import build
     from suite.errors import GenscopeError, RunFailedError
     from suite.progress import announce
     from suite.record_folder import load
 
     try:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose("config", list(overrides), return_hydra_config=True)
-        choices = dict(config.hydra.runtime.choices)
-        OmegaConf.set_struct(config, False)
-        config.pop("hydra")
-        experiment = build(config, choices, overrides)
+        experiment = experiment_of(overrides)
         try:
-            record = announce(experiment, rerun=config.rerun)
+            record = announce(experiment, rerun=False)
         except RunFailedError:
             record = load(experiment.folder)
         return {"status": record.outcome.status, "folder": experiment.name, "reason": record.outcome.reason}

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from suite.experiment import Experiment
     from suite.subject import Subject
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
 NUM_WARM = 3
 """Generations before anything is counted; a CUDA graph is recorded in the second."""
 
@@ -58,19 +57,11 @@ class Setting:
 
     def experiment(self, *overrides: str) -> Experiment:
         """Of stable_diffusion, unless the overrides say otherwise."""
-        from hydra import compose, initialize_config_dir
-        from omegaconf import OmegaConf
+        from benchmarks.gpu_study.composing import experiment_of
 
-        import run  # noqa: F401 - registers the schema
-        from suite.build import build
-
-        given = [f"device={self.device}", f"scale={self.scale}", f"output_dir={self.scratch}", *overrides]
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose("config", given, return_hydra_config=True)
-        choices = dict(config.hydra.runtime.choices)
-        OmegaConf.set_struct(config, False)
-        config.pop("hydra")
-        return build(config, choices, given)
+        given = [f"device={self.device}", f"scale={self.scale}", f"output_dir={self.scratch}"]
+        named = {override.partition("=")[0] for override in overrides}
+        return experiment_of([*(one for one in given if one.partition("=")[0] not in named), *overrides])
 
     def subject(self, *overrides: str) -> Subject:
         """A workload, built, with the stack of the overrides as its only arm."""
