@@ -15,6 +15,8 @@ KEPT = ("schemaVersion", "deviceProperties", "displayTimeUnit", "traceEvents")
 MOST_BYTES = 200_000
 _PATH = re.compile(r"(?:/[\w.@+-]+){2,}")
 _UNWANTED = frozenset({"uuid", "pciBusId", "pciDeviceId", "pciDomainId", "hostname"})
+_UNREAD = frozenset({"Ev Idx", "Record function id", "Input Strides"})
+"""Of an event's arguments; a fifth of a trace, and attribution asks for none of them."""
 
 
 def keep_trace(path: Path, target: Path) -> Verdict:
@@ -39,7 +41,7 @@ def scrubbed(document: dict[str, Any]) -> dict[str, Any]:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _clean(inner) for key, inner in value.items() if key not in _UNWANTED}
+        return {key: _clean(inner) for key, inner in value.items() if key not in _UNWANTED | _UNREAD}
     if isinstance(value, list):
         return [_clean(inner) for inner in value]
     return _PATH.sub(lambda found: found[0].rpartition("/")[2], value) if isinstance(value, str) else value

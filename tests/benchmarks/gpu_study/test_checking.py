@@ -14,7 +14,7 @@ from benchmarks.gpu_study.checks.setting import Setting, Verdict, within
 
 def test_every_check_has_a_question() -> None:
     assert checking.names() == [
-        "attribution", "energy", "gpu_state", "latency", "memory", "out_of_memory", "overhead",
+        "attribution", "energy", "gpu_state", "latency", "machine", "memory", "out_of_memory", "overhead",
     ]  # fmt: skip
 
 

@@ -12,11 +12,21 @@ from types import SimpleNamespace
 import pytest
 from torch.autograd import DeviceType
 
-from benchmarks.gpu_study.checks import attribution, energy, gpu_state, latency, memory, out_of_memory, overhead
+from benchmarks.gpu_study.checks import (
+    attribution,
+    energy,
+    gpu_state,
+    latency,
+    machine,
+    memory,
+    out_of_memory,
+    overhead,
+)
 from benchmarks.gpu_study.checks.setting import Setting
 from benchmarks.gpu_study.checks.traces import keep_trace, scrubbed
 from suite.attribution.kineto import attribute
 from suite.attribution.trace import read_trace
+from suite.machine import Machine
 from tests.suite.attribution.handmade import real_trace
 
 
@@ -176,8 +186,21 @@ def test_watts_are_sampled_while_something_runs() -> None:
     assert len(watts) == number
 
 
+def test_rates_are_held_against_the_datasheet() -> None:
+    datasheet = Machine(name="a", bandwidth_bytes_per_s=4e12, peak_flops_per_s={"bfloat16": 1e15, "float32": 5e13})
+    reached = Machine(
+        name="b", bandwidth_bytes_per_s=3.6e12, launch_overhead_s=4e-6,
+        peak_flops_per_s={"bfloat16": 7e14, "float32": 5e12, "float8": 1e15, "int8": None},
+    )  # fmt: skip
+    found = machine.beside(reached, datasheet)
+    assert {name: verdict.passed for name, verdict in found.items()} == {
+        "bfloat16 FLOP/s": True, "float32 FLOP/s": False, "float8 FLOP/s": None, "bytes/s": True, "launch": None,
+    }  # fmt: skip
+    assert {verdict.passed for verdict in machine.beside(reached, None).values()} == {None}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [attribution, latency, memory, overhead])
+@pytest.mark.parametrize("check", [attribution, latency, machine, memory, overhead])
 def test_it_runs_on_a_cpu(check: object, cpu: Setting) -> None:
     verdicts = check.check(cpu)  # pyright: ignore
     assert verdicts
