@@ -37,7 +37,7 @@ test-slow: $(VENV)/.ready ## Run the tests that take minutes, too
 	@$(BIN)/python -m pytest -m 'not gpu'
 
 check: $(VENV)/.ready ## Format, lint, type and spelling check, changing nothing
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright && $(BIN)/codespell suite workloads reports tests docs conf *.md
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright && $(BIN)/codespell suite workloads reports benchmarks tests docs conf *.md
 
 format: $(VENV)/.ready ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

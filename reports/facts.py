@@ -121,9 +121,12 @@ def _group_names(rows: Sequence[dict[str, Any]]) -> list[str]:
     for row in rows:
         differing = [key for key in keys if len(varied[row["workload"], key]) > 1]
         words = [_word(key, row.get(key)) for key in differing]
-        names.append(", ".join([row["workload"], *words]))
+        names.append(", ".join([row["workload"], *filter(None, words)]))
     return names
 
 
 def _word(key: str, value: Any) -> str:
+    """Nothing for what a run does not have, such as the machine that a measured one was not estimated for."""
+    if value is None and not key.startswith("request_"):
+        return ""
     return f"{key.removeprefix('request_')}={value}" if key.startswith("request_") else str(value)

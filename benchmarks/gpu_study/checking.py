@@ -51,6 +51,7 @@ def _device(device: str) -> dict[str, Any]:
     from suite.environment import capture
 
     environment = capture(device)
+    (environment["gpu"] or {}).pop("uuid", None)  # which of its kind it was is nobody's business
     return {"gpu": environment["gpu"], "packages": environment["packages"], "torch": environment["torch"]}
 
 

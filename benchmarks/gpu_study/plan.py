@@ -40,6 +40,11 @@ class Where:
     folder: str
     machine: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What tells one ledger from another: a test drive's is none of the GPU's."""
+        return "-".join(filter(None, (self.device, self.scale, self.precision, self.machine)))
+
     def overrides(self, study: str) -> list[str]:
         how = ["execution=measure", "~machine"]
         if self.machine is not None:

@@ -40,11 +40,13 @@ def main(arguments: Sequence[str]) -> int:
         _require_device(options)
         options.out.mkdir(parents=True, exist_ok=True)
         unpack(options.resume, ROOT / options.work)
-        jobs = _jobs(options)
+        where = _where(options)
+        jobs = _jobs(options, where)
     except (InstallationError, PackingError, PlanError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
-    ledger = Ledger.read(ROOT / options.work / "ledger.json")
+    ledger = Ledger.read(ROOT / options.work / f"ledger-{where.label}.json")
+    ledger.forget_lost(jobs, ROOT / options.work)
     home = _Home(ROOT / options.work, options.out, jobs, ledger, options.budget)
     with _told_to_stop(), Worker() as worker, home:
         for job, ended in work_off(jobs, ledger, worker.run, lambda: start + options.budget - PACKING_S - time.time()):
@@ -71,9 +73,12 @@ def _require_device(options: argparse.Namespace) -> None:
         raise InstallationError("torch finds no CUDA device here: --device cpu --scale smoke is a test drive.")
 
 
-def _jobs(options: argparse.Namespace) -> list[Job]:
+def _where(options: argparse.Namespace) -> Where:
     precision = options.precision or ("float16" if options.device == "cuda" else "float32")
-    where = Where(options.device, options.scale, precision, str(options.work), options.simulate)
+    return Where(options.device, options.scale, precision, str(options.work), options.simulate)
+
+
+def _jobs(options: argparse.Namespace, where: Where) -> list[Job]:
     jobs = read_plan(options.plan).jobs(where)
     known = list(dict.fromkeys(job.study for job in jobs))
     for name in options.only:

@@ -14,6 +14,8 @@ from statistics import median
 
 FINAL = frozenset({"ok", "oom", "not_applicable", "unsupported"})
 """Outcomes that a second try would only repeat (`suite.record.FINAL_OUTCOMES`)."""
+RESULTS = ("record.json", "check.json")
+"""One of them is in every folder of results."""
 MOST_TRIES = 2
 """Of a run that failed or broke its process; cut-off ones do not count."""
 GROWTH = 1.5
@@ -98,6 +100,14 @@ class Ledger:
         like = [one.seconds for one in self.entries.values() if one.kind == job.kind and one.status == "ok"]
         guess = median(like) if like else job.seconds
         return max(guess, GROWTH * self.of(job).cut_off_after_s)
+
+    def forget_lost(self, jobs: Sequence[Job], results: Path) -> None:
+        """What has no record or check left is to be run again: its folder was deleted, or did not come home."""
+        for job in jobs:
+            folder = self.of(job).folder
+            places = [results / job.study / folder, results / folder] if folder else []
+            if places and not any((place / name).exists() for place in places for name in RESULTS):
+                del self.entries[job.name]
 
     def note(self, job: Job, ended: Ended) -> None:
         before = self.of(job)

@@ -32,8 +32,9 @@ SHAPE = ("batch", "heads", "query_length", "key_length", "head_dim")
 CLASSES = {"attention": "fused_attention", "linear": "gemm", "normalization": "softmax"}
 """Names of the paper for classes of our taxonomy; in attention, what normalizes is the softmax. Others keep theirs."""
 
+# Clocks are left alone: no rate of hits depends on them, and they are the machine's, whose other users they would slow down.
 _OPTIONS = ("--csv", "--page", "raw", "--print-units", "base", "--profile-from-start", "off", "--cache-control", "all",
-            "--metrics", ",".join(METRICS.values()))  # fmt: skip
+            "--clock-control", "none", "--metrics", ",".join(METRICS.values()))  # fmt: skip
 _NO_PERMISSION = "ERR_NVGPUCTRPERM"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -67,8 +68,8 @@ def test_all_is_run_and_packed(worker: type[FakeWorker], tmp_path: Path, capsys:
     assert run_command.main(["--out", str(tmp_path / "out")]) == 0
     assert worker.begun == ["first: a", "first: b", "second: a", "second: b"]
     names = packed(tmp_path / "out", tmp_path / "back")
-    assert names == ["first/a/record.json", "first/b/record.json", "ledger.json", "second/a/record.json",
-                     "second/b/record.json"]  # fmt: skip
+    assert names == ["first/a/record.json", "first/b/record.json", "ledger-cuda-paper-float16.json",
+                     "second/a/record.json", "second/b/record.json"]  # fmt: skip
     assert "Nothing is left of the plan." in capsys.readouterr().out
     assert "Nothing is left" in (tmp_path / "out" / "summary.md").read_text()
     assert len(list((tmp_path / "out").iterdir())) <= 8
@@ -85,6 +86,24 @@ def test_a_bare_machine_goes_on_from_what_an_earlier_call_packed(
     assert run_command.main(["--out", str(tmp_path / "again"), "--resume", *files]) == 0
     assert worker.begun == ["first: a", "first: b", "second: a", "second: b"]
     assert len(packed(tmp_path / "again", tmp_path / "back")) == 5
+
+
+def test_a_result_that_is_lost_is_made_again(worker: type[FakeWorker], tmp_path: Path) -> None:
+    assert run_command.main(["--out", str(tmp_path / "out")]) == 0
+    shutil.rmtree(tmp_path / "outputs" / "gpu_study" / "first" / "b")
+    worker.begun.clear()
+    assert run_command.main(["--out", str(tmp_path / "out")]) == 0
+    assert worker.begun == ["first: b"]
+
+
+def test_a_test_drive_is_no_part_of_the_study(worker: type[FakeWorker], tmp_path: Path) -> None:
+    assert (
+        run_command.main(["--out", str(tmp_path / "out"), "--only", "first", "--device", "cpu", "--scale", "smoke"])
+        == 0
+    )
+    shutil.rmtree(tmp_path / "outputs" / "gpu_study" / "first")
+    assert run_command.main(["--out", str(tmp_path / "out"), "--only", "first"]) == 0
+    assert worker.begun == ["first: a", "first: b"] * 2
 
 
 def test_one_that_is_told_to_stop_brings_home_what_is_done(

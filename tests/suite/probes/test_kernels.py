@@ -84,7 +84,7 @@ def test_each_kernel_is_a_row_with_its_class_and_its_rates(subject: Subject, fak
     assert rows[0]["l1_hit_rate"] == 0
     (arguments,) = noted.read_text().splitlines()
     assert arguments.startswith(
-        "C --csv --page raw --print-units base --profile-from-start off --cache-control all --metrics "
+        "C --csv --page raw --print-units base --profile-from-start off --cache-control all --clock-control none --metrics "
     )
     assert arguments.endswith("attention_replay.py MATH 1 2 16 16 8 float32")
     assert "l1tex__t_sector_hit_rate.pct" in arguments
