@@ -53,6 +53,8 @@ class Ended:
     seconds: float
     folder: str | None = None
     reason: str | None = None
+    was_there: bool = False
+    """Its record was found: the seconds tell nothing of its kind."""
 
 
 @dataclass
@@ -97,7 +99,9 @@ class Ledger:
 
     def expected_s(self, job: Job) -> float:
         """What the run will take: more than it was once cut off after, what its like took, or the plan's guess."""
-        like = [one.seconds for one in self.entries.values() if one.kind == job.kind and one.status == "ok"]
+        like = [
+            one.seconds for one in self.entries.values() if one.kind == job.kind and one.status == "ok" and one.seconds
+        ]
         guess = median(like) if like else job.seconds
         return max(guess, GROWTH * self.of(job).cut_off_after_s)
 
@@ -111,8 +115,9 @@ class Ledger:
 
     def note(self, job: Job, ended: Ended) -> None:
         before = self.of(job)
+        seconds = 0.0 if ended.was_there else ended.seconds
         self.entries[job.name] = Entry(
-            ended.status, ended.seconds, ended.folder, ended.reason, job.kind, before.tries + 1, before.cut_off_after_s
+            ended.status, seconds, ended.folder, ended.reason, job.kind, before.tries + 1, before.cut_off_after_s
         )
         self.write()
 

@@ -26,11 +26,13 @@ def run_job(overrides: Sequence[str]) -> dict[str, Any]:
 
     try:
         experiment = experiment_of(overrides)
+        was_there = experiment.finished() is not None
         try:
-            record = announce(experiment, rerun=False)
+            outcome = announce(experiment, rerun=False).outcome
         except RunFailedError:
-            record = load(experiment.folder)
-        return {"status": record.outcome.status, "folder": experiment.name, "reason": record.outcome.reason}
+            outcome = load(experiment.folder).outcome
+        told = {"status": outcome.status, "reason": outcome.reason}
+        return told | {"folder": experiment.name, "was_there": was_there}
     except GenscopeError as error:
         return {"status": "failed", "folder": None, "reason": str(error)}
 

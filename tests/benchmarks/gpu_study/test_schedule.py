@@ -92,6 +92,15 @@ def test_runs_of_one_kind_are_taken_to_last_as_long_as_those_before(path: Path) 
     assert machine.now == 40
 
 
+def test_one_whose_record_was_found_tells_nothing_of_how_long_its_like_take(path: Path) -> None:
+    first, second = plan("a", "b", seconds=30, kinds=dict.fromkeys("ab", "same"))
+    ledger = Ledger.read(path)
+    ledger.note(first, Ended("ok", 0.2, "a", was_there=True))
+    assert ledger.expected_s(second) == 30
+    ledger.note(first, Ended("ok", 12, "a"))
+    assert ledger.expected_s(second) == 12
+
+
 @pytest.mark.parametrize(("status", "tries"), [("failed", 2), ("crashed", 2), ("oom", 1), ("not_applicable", 1)])
 def test_only_what_a_second_try_could_mend_is_tried_again(status: str, tries: int, path: Path) -> None:
     jobs = plan("a")
