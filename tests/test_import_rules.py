@@ -30,8 +30,9 @@ FORBIDDEN = {
 ONLY_IN = {
     "diffusers": ("workloads", "suite/optimizations"),
     "transformers": ("workloads", "suite/optimizations"),
-    "hydra": ("run.py", "suite/complaints.py"),
-    "omegaconf": ("run.py", "suite/complaints.py", "suite/schema.py", "suite/build.py"),
+    "hydra": ("run.py", "suite/complaints.py", "suite/search"),
+    "optuna": ("suite/search",),
+    "omegaconf": ("run.py", "suite/complaints.py", "suite/schema.py", "suite/build.py", "suite/search"),
     "pynvml": ("suite/nvml.py", "suite/probes"),
     "matplotlib": ("reports",),
 }
@@ -73,6 +74,7 @@ FLOORS = (
     ("suite/planner.py",),
     ("suite/execution",),
     ("suite/build.py", "suite/progress.py"),
+    ("suite/search",),
 )
 
 
