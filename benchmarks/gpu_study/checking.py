@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.gpu_study import checks
 from benchmarks.gpu_study.checks.setting import Setting, Verdict
 
+CHECK_FILE = "check.json"
 WORDS = {True: "passed", False: "FAILED", None: "not told"}
 
 
@@ -43,7 +44,7 @@ def run_check(name: str, device: str, scale: str, folder: Path) -> dict[str, Any
         "seconds": time.monotonic() - start,
         "verdicts": {what: verdict.as_document() for what, verdict in verdicts.items()},
     }
-    (target / "check.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    (target / CHECK_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
     return document
 
 

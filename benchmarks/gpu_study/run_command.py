@@ -22,7 +22,7 @@ from benchmarks.gpu_study.packing import PackingError, pack, unpack
 from benchmarks.gpu_study.plan import PLAN, PlanError, Where, read_plan
 from benchmarks.gpu_study.processes import Worker
 from benchmarks.gpu_study.schedule import Job, Ledger, work_off
-from benchmarks.gpu_study.telling import ending, summary
+from benchmarks.gpu_study.telling import ending, summary, verdicts
 
 BAD_INPUT = 2
 PACKING_S = 15.0
@@ -111,6 +111,7 @@ class _Home:
         packed = pack(self.source, self.out, name="results")
         page = summary(self.jobs, self.ledger, self.budget_s)
         page += "".join(f"- {name} did not fit into the files.\n" for name in packed.left_out)
+        page += verdicts(self.source)
         (self.out / "summary.md").write_text(page, encoding="utf-8")
         self._last = time.monotonic()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
+from benchmarks.gpu_study.checking import CHECK_FILE, lines
 from benchmarks.gpu_study.schedule import Ended, Job, Ledger
 
 
@@ -31,6 +34,12 @@ def summary(jobs: Sequence[Job], ledger: Ledger, budget_s: float) -> str:
         if ledger.expected_s(job) > budget_s
     ]
     return "\n".join([*lines, ""])
+
+
+def verdicts(results: Path) -> str:
+    """What the checks have found so far, as Markdown."""
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(results.glob(f"check-*/{CHECK_FILE}"))]
+    return "".join(f"- {line}\n" for document in found for line in lines(document))
 
 
 def _row(study: str, jobs: Sequence[Job], ledger: Ledger) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from benchmarks.gpu_study.schedule import Ended, Job, Ledger
-from benchmarks.gpu_study.telling import ending, summary
+from benchmarks.gpu_study.telling import ending, summary, verdicts
 
 
 def job(study: str, key: str, seconds: float = 20) -> Job:
@@ -35,3 +36,12 @@ def test_nothing_left_is_said(tmp_path: Path) -> None:
 def test_one_line_a_run() -> None:
     assert ending(job("one", "a"), Ended("oom", 3.4, reason="too large")) == "one: a: oom, 3 s (too large)"
     assert "cut off" in ending(job("one", "a"), None)
+
+
+def test_verdicts_of_checks_are_told_one_a_line(tmp_path: Path) -> None:
+    assert verdicts(tmp_path) == ""
+    for name, passed in (("latency", True), ("energy", None)):
+        (tmp_path / f"check-{name}").mkdir()
+        document = {"check": name, "verdicts": {"it": {"passed": passed, "told": "As asked."}}}
+        (tmp_path / f"check-{name}" / "check.json").write_text(json.dumps(document))
+    assert verdicts(tmp_path) == "- not told energy, it: As asked.\n- passed   latency, it: As asked.\n"
