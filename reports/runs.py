@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,15 @@ from suite.record_folder import load as load_record
 _RUNS_AT_ONCE = 20
 """Read in one go by a process."""
 
-_SAMPLE_STRINGS = ("metric", "stage", "arm")
+_SAMPLE_TYPES = {
+    "metric": pa.string(),
+    "stage": pa.string(),
+    "step": pa.int32(),
+    "trial": pa.int32(),
+    "arm": pa.string(),
+    "warmup": pa.bool_(),
+    "value": pa.float64(),
+}
 
 
 class NoRunsError(ValueError):
@@ -242,19 +250,12 @@ def _is_within(path: Path, folder: Path) -> bool:
 
 
 def _samples_table(samples: Sequence[Sample]) -> pa.Table:
+    values = zip(*map(msgspec.structs.astuple, samples), strict=True) if samples else ((),) * len(_SAMPLE_TYPES)
+    by_name = dict(zip(Sample.__struct_fields__, values, strict=True))
     columns: dict[str, Any] = {}
-    types: dict[str, tuple[pa.DataType, Callable[[Sample], Any]]] = {
-        "metric": (pa.string(), lambda sample: sample.metric),
-        "stage": (pa.string(), lambda sample: sample.stage),
-        "step": (pa.int32(), lambda sample: sample.step),
-        "trial": (pa.int32(), lambda sample: sample.trial),
-        "arm": (pa.string(), lambda sample: sample.arm),
-        "warmup": (pa.bool_(), lambda sample: sample.warmup),
-        "value": (pa.float64(), lambda sample: sample.value),
-    }
-    for name, (kind, get) in types.items():
-        column = pa.array([get(sample) for sample in samples], kind)
-        columns[name] = column.dictionary_encode() if name in _SAMPLE_STRINGS else column
+    for name, kind in _SAMPLE_TYPES.items():
+        column = pa.array(by_name[name], kind)
+        columns[name] = column.dictionary_encode() if pa.types.is_string(kind) else column
     return pa.table(columns)
 
 
