@@ -4,15 +4,14 @@ import os
 import sys
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from suite.complaints import exit_status
+from suite.composition import register_schema
 from suite.errors import GenscopeError, keep_for_exit
-from suite.schema import Config
 
-ConfigStore.instance().store("config_schema", Config)
+register_schema()
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")

@@ -18,21 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def compose() -> Callable[..., tuple]:
     """Compose a configuration as the command line does: ``compose("workload=parti", ...) -> (config, choices)``."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from omegaconf import OmegaConf
+    from suite.composition import chosen
 
-    import run  # noqa: F401 - registers the schema
-
-    def composed(*overrides: str) -> tuple:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            whole = hydra_compose("config", list(overrides), return_hydra_config=True)
-        choices = dict(whole.hydra.runtime.choices)
-        OmegaConf.set_struct(whole, False)
-        whole.pop("hydra")
-        return whole, choices
-
-    return composed
+    return lambda *overrides: chosen(overrides)
 
 
 @pytest.fixture(scope="session")

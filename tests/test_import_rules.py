@@ -30,9 +30,9 @@ FORBIDDEN = {
 ONLY_IN = {
     "diffusers": ("workloads", "suite/optimizations"),
     "transformers": ("workloads", "suite/optimizations"),
-    "hydra": ("run.py", "suite/complaints.py", "suite/search"),
+    "hydra": ("run.py", "suite/complaints.py", "suite/composition.py", "suite/search"),
     "optuna": ("suite/search",),
-    "omegaconf": ("run.py", "suite/complaints.py", "suite/schema.py", "suite/build.py", "suite/search"),
+    "omegaconf": ("run.py", "suite/complaints.py", "suite/schema.py", "suite/build.py", "suite/composition.py"),
     "pynvml": ("suite/nvml.py", "suite/probes"),
     "matplotlib": ("reports",),
 }
@@ -74,6 +74,7 @@ FLOORS = (
     ("suite/planner.py",),
     ("suite/execution",),
     ("suite/build.py", "suite/progress.py"),
+    ("suite/composition.py",),
     ("suite/search",),
 )
 

@@ -28,15 +28,9 @@ SHARED = {
 @pytest.fixture(scope="module")
 def swept() -> Callable[..., Any]:
     """The whole configuration of a study, Hydra's own part included."""
-    from hydra import compose, initialize_config_dir
+    from suite.composition import composed
 
-    import run  # noqa: F401 - registers the schema
-
-    def composed(*overrides: str) -> Any:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return compose("config", list(overrides), return_hydra_config=True)
-
-    return composed
+    return lambda *overrides: composed(overrides)
 
 
 def choices(config: Any) -> dict[str, set[str]]:

@@ -12,21 +12,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from hydra import compose, initialize_config_module
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite.build import build
 from suite.complaints import exit_status
+from suite.composition import composed, experiment_of
 from suite.errors import ConfigError, RunFailedError, keep_for_exit
 from suite.experiment import Experiment
 from suite.progress import announce
-from suite.schema import Config
 from suite.search.objectives import Objectives, objectives
 from suite.search.space import STACK, Space, space
 from suite.search.visit import Visited, Words, visit
@@ -37,7 +32,6 @@ _GIB = 2**30
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    ConfigStore.instance().store("config_schema", Config)
     return exit_status(lambda: _search(options))
 
 
@@ -62,31 +56,25 @@ def _search(options: argparse.Namespace) -> None:
         raise ConfigError("suite.search needs Optuna: pip install 'genscope[search]'")
     if options.runs < 1:
         raise ConfigError(f"--runs={options.runs}: at least 1 is accepted")
-    with initialize_config_module("conf", version_base="1.3"):
-        found = space(options.overrides, _sweep_of_study(options.overrides))
-        searches = list(found.searches())
-        for words in searches:
-            for chosen in found.samples():
-                _experiment((*words, *chosen))
-        for words in searches:
-            _search_one(found, words, options)
+    found = space(options.overrides, _sweep_of_study(options.overrides))
+    searches = list(found.searches())
+    for words in searches:
+        for chosen in found.samples():
+            experiment_of((*words, *chosen))
+    for words in searches:
+        _search_one(found, words, options)
 
 
 def _sweep_of_study(overrides: Sequence[str]) -> dict[str, str]:
-    named = [word for word in overrides if word.startswith("study=")]
-    params = _composed(named).hydra.sweeper.params
+    params = composed([word for word in overrides if word.startswith("study=")]).hydra.sweeper.params
     return {} if params is None else {str(key): str(values) for key, values in params.items()}
-
-
-def _composed(words: Sequence[str]) -> DictConfig:
-    return compose("config", list(words), return_hydra_config=True)
 
 
 def _search_one(found: Space, words: Words, options: argparse.Namespace) -> None:
     made: dict[Words, Experiment] = {}
 
     def run(chosen: Words) -> Objectives | None:
-        experiment = made[chosen] = _experiment((*words, *chosen))
+        experiment = made[chosen] = experiment_of((*words, *chosen))
         try:
             record = announce(experiment, rerun=False)
         except RunFailedError as error:
@@ -94,17 +82,9 @@ def _search_one(found: Space, words: Words, options: argparse.Namespace) -> None
             return None
         return objectives(record, experiment.folder)
 
-    computes = not _experiment(words).execution.needs_no_device
+    computes = not experiment_of(words).execution.needs_no_device
     visited = visit(found, run, num_runs=options.runs, seed=options.seed, with_distance=computes)
     _show(visited, made, words, computes)
-
-
-def _experiment(words: Words) -> Experiment:
-    config = _composed(words)
-    choices: dict[str, Any] = OmegaConf.to_container(config.hydra.runtime.choices)  # type: ignore
-    with open_dict(config):
-        del config["hydra"]
-    return build(config, choices, words)
 
 
 def _show(visited: Visited, made: Mapping[Words, Experiment], words: Words, computes: bool) -> None:
