@@ -109,3 +109,11 @@ def swatches(
         for name, colour in colours.items()
         if name in set(used)
     }
+
+
+def without_shared_ending(labels: Sequence[str]) -> tuple[list[str], str]:
+    """Labels without their last word, where all end with the same one and none is that word alone; and that word."""
+    endings = {label.rpartition(" ")[2] for label in labels}
+    if len(set(labels)) < 2 or len(endings) > 1 or not all(" " in label for label in labels):
+        return list(labels), ""
+    return [label.rpartition(" ")[0] for label in labels], endings.pop()

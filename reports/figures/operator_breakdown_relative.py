@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.breakdown import by_segment
 from reports.palette import CLASS_COLOURS, ink_on
-from reports.panels import MAX_GROUPS, shown, swatches, what_is_left_out, worth_naming
+from reports.panels import MAX_GROUPS, shown, swatches, what_is_left_out, without_shared_ending, worth_naming
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import percent
 
@@ -67,8 +67,9 @@ def draw(runs: Runs) -> Figure | None:
     for run_id, bar in frame.groupby("run_id", sort=False):
         _draw_bar(axes, positions[str(run_id)], bar, least)
     stacks = frame.drop_duplicates("run_id").set_index("run_id")["stack"]
-    labels = [readable(stacks[run_id]) for run_id in positions]
+    labels, ending = without_shared_ending([readable(stacks[run_id]) for run_id in positions])
     axes.set_xticks(list(positions.values()), labels, rotation=38, ha="right", rotation_mode="anchor")
+    axes.set_xlabel(ending)
     crowded = len(centres) > MAX_GROUPS
     for group, centre in centres.items():
         name = readable(group).replace(" ", "\n") if crowded else readable(group)
