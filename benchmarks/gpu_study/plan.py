@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_study.composing import composed
 from benchmarks.gpu_study.schedule import Job
 
 PLAN = Path(__file__).with_name("plan.yaml")
@@ -123,6 +122,8 @@ def jobs_of(study: Study, always: Sequence[str], where: Where) -> list[Job]:
 def _sweep(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     """What every run is given, and the axes: those typed, and those of the study that nothing was typed for."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from suite.composition import composed
 
     parser = OverridesParser.create()
     typed = {one.get_key_element(): one for one in parser.parse_overrides(list(arguments))}

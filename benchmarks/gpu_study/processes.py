@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from benchmarks.gpu_study.composing import ROOT
+from benchmarks.gpu_study import ROOT
 from benchmarks.gpu_study.schedule import Ended, Job
 
 WORKER = (sys.executable, "-m", "benchmarks.gpu_study.worker")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.gpu_study.composing import ROOT
+from benchmarks.gpu_study import ROOT
 from benchmarks.gpu_study.installation import InstallationError, install, missing, restart_with, torch_sees_cuda
 from benchmarks.gpu_study.packing import PackingError, pack, unpack
 from benchmarks.gpu_study.plan import PLAN, PlanError, Where, read_plan

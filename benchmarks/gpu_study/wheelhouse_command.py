@@ -12,10 +12,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from benchmarks.gpu_study import ROOT
 from benchmarks.gpu_study.node import NodeError, Target, read_packages
 from benchmarks.gpu_study.wheelhouse import LEFT_OUT, Walk, Wheel, pip_fetch, read_pins
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PLAIN_IMAGE = Path(__file__).with_name("node_packages.txt")
 MIB = 2**20
 BAD_INPUT = 2

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.gpu_study.composing import ROOT, experiment_of
+from benchmarks.gpu_study import ROOT
 from benchmarks.gpu_study.plan import CHECK
 
 
@@ -20,6 +20,7 @@ def run_job(overrides: Sequence[str]) -> dict[str, Any]:
     """Run what ``python run.py OVERRIDES`` would, or a check, and say how it ended."""
     if overrides[0].startswith(CHECK):
         return _run_check(*overrides)
+    from suite.composition import experiment_of
     from suite.errors import GenscopeError, RunFailedError
     from suite.progress import announce
     from suite.record_folder import load

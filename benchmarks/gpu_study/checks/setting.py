@@ -57,7 +57,7 @@ class Setting:
 
     def experiment(self, *overrides: str) -> Experiment:
         """Of stable_diffusion, unless the overrides say otherwise."""
-        from benchmarks.gpu_study.composing import experiment_of
+        from suite.composition import experiment_of
 
         given = [f"device={self.device}", f"scale={self.scale}", f"output_dir={self.scratch}"]
         named = {override.partition("=")[0] for override in overrides}

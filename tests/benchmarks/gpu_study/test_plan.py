@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu_study.checking import names
-from benchmarks.gpu_study.composing import experiment_of
 from benchmarks.gpu_study.plan import PLAN, PlanError, Where, read_plan
 from benchmarks.gpu_study.schedule import Job
+from suite.composition import experiment_of
 
 GPU = Where("cuda", "paper", "float16", "outputs/gpu_study")
 TEST_DRIVE = Where("cpu", "smoke", "float32", "outputs/gpu_study")
