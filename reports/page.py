@@ -12,6 +12,7 @@ from reports.claims.assess import CONTRADICTED, NOT_BORNE_OUT
 from reports.exhibits import SECTIONS, FigureExhibit, TableExhibit
 from reports.facts import device_name
 from reports.palette import VERDICT_COLOURS
+from reports.side_by_side import side_by_side
 from suite.record import OUTCOMES
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ def render_page(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
+    environment.policies["json.dumps_kwargs"] = {
+        "sort_keys": False
+    }  # numbers stand in the order in which they are read
     return environment.get_template("index.html.j2").render(
         css=_read("page.css"),
-        js=_read("page.js"),
+        js=_read("page.js") + _read("compare.js"),
+        compared=side_by_side(runs),
         overview=_overview(runs),
         notes=list(dict.fromkeys(note for record in runs.records for note in record.workload.notes)),
         problems=runs.problems,

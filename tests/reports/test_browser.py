@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from reports.answers import answers
+from reports.comparison import quiet_latencies
 from reports.exhibits import FigureExhibit, TableExhibit
 from reports.page import render_page
 from reports.runs import Runs
+from reports.side_by_side import side_by_side
+from suite.statistics import unpaired_ratio, verdict
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
@@ -51,6 +54,19 @@ window.addEventListener("load", () => {
   document.querySelector("details.csv > button").click();
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   seen.scheme = [dark, getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color];
+  const section = document.querySelector("#compare"), [first, second] = section.querySelectorAll("select");
+  const choose = (select, value) => { select.value = value; select.dispatchEvent(new Event("change")); };
+  const shown = () => [...section.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
+  const said = () => section.querySelector("output").value;
+  seen.choices = [...first.options].map((one) => [one.value, one.textContent]);
+  seen.pairs = {};
+  for (const pair of [["run 0", "run 1"], ["run 0", "run 5"], ["group 0", "group 1"], ["group 0", "run 1"]]) {
+    choose(first, pair[0]); choose(second, pair[1]);
+    seen.pairs[pair.join(" ")] = [shown(), said()];
+    section.querySelector("button").click();
+    seen.pairs[pair.reverse().join(" ")] = [shown(), said()];
+  }
+  seen.visible = section.offsetHeight > 0;
   const result = document.createElement("pre");
   result.id = "seen"; result.textContent = JSON.stringify(seen);
   document.body.append(result);
@@ -115,6 +131,41 @@ def test_tables_sort_and_filter_without_an_error(page: Path) -> None:
     assert seen["told"] == f"1 of {seen['all']} rows"
     assert (seen["none"], seen["cleared"]) == (0, "")
     assert seen["savable"] >= 1
+
+
+def test_any_two_stand_side_by_side(page: Path, runs: Runs) -> None:
+    """What the page's script says of two runs is what `suite.statistics` says of their trials."""
+    seen, _ = browse(page / "look.html", "--window-size=1200,900")
+    assert seen["visible"]
+    told = side_by_side(runs)
+    assert told is not None
+    ids = {record.run_id[:8]: record.run_id for record in runs.records}
+    samples = quiet_latencies(runs)
+    samples = samples[samples["arm"] == "stack"]
+
+    def trials(at: int) -> list[float]:
+        return list(samples[samples["run_id"] == ids[told["runs"][at]["id"]]]["value"])
+
+    rows, _ = seen["pairs"]["run 0 run 5"]
+    expected = unpaired_ratio(trials(0), trials(5))
+    shown = [float(number) for number in re.findall(r"[\d.]+", rows[0][3])]
+    assert rows[0][0] == "latency"
+    assert shown == pytest.approx([expected.median, expected.low, expected.high], rel=0.005)
+    words = {"FASTER": "slower", "SLOWER": "faster", "SAME": "no difference", "UNCLEAR": "cannot be told"}
+    assert rows[0][4] == words[verdict(expected)]  # the speed-up of A over B
+    assert {row[5] for row in rows if row[0].startswith("host time")} == {"one profiled pass"}
+
+    for pair, swapped in (("run 0 run 1", "run 1 run 0"), ("group 0 group 1", "group 1 group 0")):
+        there, back = seen["pairs"][pair][0], seen["pairs"][swapped][0]
+        assert [row[0] for row in there] == [row[0] for row in back]
+        for one, other in zip(there, back, strict=True):
+            assert (one[1], one[2]) == (other[2], other[1])
+            product = float(re.findall(r"[\d.]+", one[3])[0]) * float(re.findall(r"[\d.]+", other[3])[0])
+            assert product == pytest.approx(1, rel=0.01)
+    assert "paired trials" in seen["pairs"]["run 0 run 1"][0][0][5]
+    assert len(seen["pairs"]["group 0 group 1"][0]) >= 4
+    assert all(": " in row[0] for row in seen["pairs"]["group 0 group 1"][0])
+    assert seen["pairs"]["group 0 run 1"] == [[], "Choose two runs or two groups."]
 
 
 def test_dark_and_light_are_told_apart(page: Path) -> None:
