@@ -94,11 +94,12 @@ def _section(
 def _table(table: TableExhibit) -> dict[str, Any]:
     shown = table.rendered
     rows = [
-        [{"text": text, "key": _sort_key(value), "number": number} for text, value, number in zip(*parts, strict=True)]
-        for parts in zip(shown.rows, shown.keys, [shown.are_numbers] * len(shown.rows), strict=True)
+        [(text, _sort_key(value), number) for text, value, number in zip(cells, keys, shown.are_numbers, strict=True)]
+        for cells, keys in zip(shown.rows[:_MAX_ROWS], shown.keys[:_MAX_ROWS], strict=True)
     ]
     headers = [{"text": text, "number": number} for text, number in zip(shown.headers, shown.are_numbers, strict=True)]
-    return {"name": table.name, "title": table.title, "caption": table.caption, "headers": headers, "rows": rows}
+    told = {"name": table.name, "title": table.title, "caption": table.caption, "num_rows": len(shown.rows)}
+    return told | {"headers": headers, "rows": rows}
 
 
 def _sort_key(value: Any) -> str:

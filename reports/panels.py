@@ -62,6 +62,37 @@ def worth_naming(rows: pd.DataFrame, column: str, value: str) -> list[str]:
     return list(rows.loc[shares >= 0.004, column].unique())
 
 
+class Boxes:
+    """The parts of stacked bars, gathered by style and drawn as one shape a style: a tenth of the time of so many bars."""
+
+    def __init__(self) -> None:
+        self._by_style: dict[tuple[str, str, str | None, float], list[list[tuple[float, float]]]] = {}
+
+    def add(
+        self,
+        box: tuple[float, float, float, float],
+        colour: str,
+        *,
+        edge: str = "white",
+        hatch: str | None = None,
+        line: float = 0.5,
+    ) -> None:
+        """A rectangle: left, bottom, width and height in data units, its edge ``line`` points wide."""
+        left, bottom, width, height = box
+        right, top = left + width, bottom + height
+        corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
+        self._by_style.setdefault((colour, edge, hatch, line), []).append(corners)
+
+    def draw(self, axes: Axes) -> None:
+        from matplotlib.collections import PolyCollection
+
+        for (colour, edge, hatch, line), corners in self._by_style.items():
+            axes.add_collection(
+                PolyCollection(corners, facecolors=colour, edgecolors=edge, linewidths=line, hatch=hatch)
+            )
+        axes.autoscale_view()
+
+
 def stacked_rows(
     axes: Axes, rows: pd.DataFrame, value: str, segment: str, colours: Mapping[str, str], **options: Any
 ) -> None:
@@ -77,21 +108,21 @@ def stacked_rows(
     """
     run_ids = list(rows["run_id"].unique())
     widest = float(rows.groupby("run_id")[value].sum().max()) or 1.0
+    boxes = Boxes()
     for position, run_id in enumerate(run_ids):
         bar = rows[rows["run_id"] == run_id]
         whole = float(bar[value].sum()) or 1.0
         left = 0.0
         for name, width in zip(bar[segment], bar[value], strict=True):
             colour, hatch = colours[name], options.get("hatches", {}).get(name)
-            axes.barh(
-                position, width, left=left, height=0.74, color=colour, edgecolor="white", linewidth=0.5, hatch=hatch
-            )
+            boxes.add((left, position - 0.37, width, 0.74), colour, hatch=hatch)
             if width / widest > 0.055:
                 axes.text(left + width / 2, position, percent(width / whole), ha="center", va="center_baseline",
                           fontsize=5.5, color=INK if hatch else ink_on(colour))  # fmt: skip
             left += width
         if run_id in options.get("end_labels", {}):
             note_beside(axes, options["end_labels"][run_id], (left, position))
+    boxes.draw(axes)
     stacks = rows.drop_duplicates("run_id")["stack"]
     axes.set_yticks(range(len(run_ids)), [readable(stack) for stack in stacks])
     axes.set_ylim(len(run_ids) - 0.45, -0.55)

@@ -6,6 +6,7 @@ CSV holds the raw values in SI units, under their own names; the other two hold 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -169,4 +170,6 @@ def in_markdown(value: str) -> str:
 
 
 def _missing(value: Any) -> bool:
-    return value is None or (not isinstance(value, str | list | dict) and bool(pd.isna(value)))
+    if value is None or isinstance(value, float):  # most cells by far
+        return value is None or math.isnan(value)
+    return not isinstance(value, str | int | list | dict) and bool(pd.isna(value))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.breakdown import by_kind
 from reports.palette import INK, KIND_COLOURS, ink_on
-from reports.panels import note_beside, runs_by_group, shown, what_is_left_out
+from reports.panels import Boxes, note_beside, runs_by_group, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import percent
 
@@ -67,18 +67,21 @@ def draw(runs: Runs) -> Figure | None:
 
 def _draw_group(axes: Axes, rows: pd.DataFrame, widest: float) -> None:
     run_ids = list(rows["run_id"].unique())
+    boxes = Boxes()
     for position, run_id in enumerate(run_ids):
         left = 0.0
         for row in rows[rows["run_id"] == run_id].itertuples():
             colour, width = KIND_COLOURS[str(row.kind)], 100 * float(row.share)
             is_core = row.part == "core"
-            axes.barh(position, width, left=left, height=0.74, edgecolor="white" if is_core else colour, linewidth=0.4,
-                      color=colour if is_core else "white", hatch=None if is_core else _HATCH)  # fmt: skip
+            box = (left, position - 0.37, width, 0.74)
+            fill, edge, hatch = (colour, "white", None) if is_core else ("white", colour, _HATCH)
+            boxes.add(box, fill, edge=edge, hatch=hatch, line=0.4)
             if is_core and width > 7 * widest:
                 axes.text(left + width / 2, position, percent(width / 100), ha="center", va="center_baseline",
                           fontsize=5.5, color=ink_on(colour))  # fmt: skip
             left += width
         note_beside(axes, percent(left / 100), (left, position))
+    boxes.draw(axes)
     stacks = rows.drop_duplicates("run_id")["stack"]
     axes.set_yticks(range(len(run_ids)), [readable(stack) for stack in stacks])
     axes.set_ylim(len(run_ids) - 0.45, -0.55)

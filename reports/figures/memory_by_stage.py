@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.memory import stage_peaks
 from reports.palette import WEIGHTS, stack_colours
-from reports.panels import shown, what_is_left_out
+from reports.panels import Boxes, shown, what_is_left_out
 from reports.style import bars_from_zero, byte_unit, legend_on_top, new_figure, readable
 from reports.units import quantity
 
@@ -78,12 +78,14 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None
     stages, run_ids = list(dict.fromkeys(rows["stage"])), list(dict.fromkeys(rows["run_id"]))
     width = 0.82 / len(run_ids)
     unit = byte_unit(float(rows["peak_bytes"].max()))
+    boxes = Boxes()
     for row in rows.itertuples():
         left = stages.index(row.stage) - 0.41 + (run_ids.index(row.run_id) + 0.5) * width
         peak = float(row.peak_bytes) / unit.size
         weights = 0.0 if pd.isna(row.weights_bytes) else min(float(row.weights_bytes) / unit.size, peak)
-        axes.bar(left, weights, width * 0.9, color=WEIGHTS, linewidth=0)
-        axes.bar(left, peak - weights, width * 0.9, bottom=weights, color=colours[str(row.stack)], linewidth=0)
+        boxes.add((left - 0.45 * width, 0, 0.9 * width, weights), WEIGHTS, line=0)
+        boxes.add((left - 0.45 * width, weights, 0.9 * width, peak - weights), colours[str(row.stack)], line=0)
+    boxes.draw(axes)
     axes.set_xticks(range(len(stages)), [readable(stage).replace(" ", "\n") for stage in stages])
     axes.set_ylabel(f"peak ({unit.symbol})")
     bars_from_zero(axes, along="y")

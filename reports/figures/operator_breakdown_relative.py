@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.breakdown import by_segment
 from reports.palette import CLASS_COLOURS, ink_on
-from reports.panels import MAX_GROUPS, shown, swatches, what_is_left_out, without_shared_ending, worth_naming
+from reports.panels import MAX_GROUPS, Boxes, shown, swatches, what_is_left_out, without_shared_ending, worth_naming
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import percent
 
@@ -64,8 +64,10 @@ def draw(runs: Runs) -> Figure | None:
     positions, centres = _positions(frame)
     top = float(frame.groupby("run_id")["relative"].sum().max())
     least = 0.07 * top if len(positions) <= _MAX_LABELLED else top
+    boxes = Boxes()
     for run_id, bar in frame.groupby("run_id", sort=False):
-        _draw_bar(axes, positions[str(run_id)], bar, least)
+        _draw_bar(axes, boxes, positions[str(run_id)], bar, least)
+    boxes.draw(axes)
     stacks = frame.drop_duplicates("run_id").set_index("run_id")["stack"]
     labels, ending = without_shared_ending([readable(stacks[run_id]) for run_id in positions])
     axes.set_xticks(list(positions.values()), labels, rotation=38, ha="right", rotation_mode="anchor")
@@ -99,11 +101,11 @@ def _positions(frame: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]
     return positions, centres
 
 
-def _draw_bar(axes: Axes, position: float, bar: pd.DataFrame, least_labelled: float) -> None:
+def _draw_bar(axes: Axes, boxes: Boxes, position: float, bar: pd.DataFrame, least_labelled: float) -> None:
     bottom = 0.0
     for segment, height, share in zip(bar["segment"], bar["relative"], bar["share"], strict=True):
         colour = CLASS_COLOURS[segment]
-        axes.bar(position, height, bottom=bottom, width=0.86, color=colour, edgecolor="white", linewidth=0.5)
+        boxes.add((position - 0.43, bottom, 0.86, height), colour)
         if height > least_labelled:
             axes.text(position, bottom + height / 2, percent(share), ha="center", va="center_baseline", fontsize=5,
                       color=ink_on(colour))  # fmt: skip

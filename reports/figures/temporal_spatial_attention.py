@@ -11,7 +11,7 @@ import pandas as pd
 from reports.breakdown import all_totals, axis_words
 from reports.comparison import identities
 from reports.palette import INK, KIND_COLOURS
-from reports.panels import note_beside, runs_by_group, shown, what_is_left_out
+from reports.panels import Boxes, note_beside, runs_by_group, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.units import TIMES, ratio
 
@@ -107,26 +107,28 @@ def draw(runs: Runs) -> Figure | None:
 def _draw_group(axes: Axes, rows: pd.DataFrame, measure: str) -> None:
     run_ids = list(rows["run_id"].unique())
     found = ratios(rows, measure)
+    boxes = Boxes()
     for position, run_id in enumerate(run_ids):
         own = rows[rows["run_id"] == run_id]
         ends = [
-            _draw_bar(axes, own[own["kind"] == kind], position + offset, measure)
+            _add_bar(boxes, own[own["kind"] == kind], position + offset, measure)
             for kind, offset in zip(KINDS, (-_BAR / 2, _BAR / 2), strict=True)
         ]
         core, both = (_factor(found.loc[run_id, name]) for name in ("core", "with_projections"))
         note_beside(axes, f"{core}, {both}", (ends[-1], position + _BAR / 2))
+    boxes.draw(axes)
     stacks = rows.drop_duplicates("run_id")["stack"]
     axes.set_yticks(range(len(run_ids)), [readable(stack) for stack in stacks])
     axes.set_ylim(len(run_ids) - 0.45, -0.55)
 
 
-def _draw_bar(axes: Axes, parts: pd.DataFrame, position: float, measure: str) -> float:
+def _add_bar(boxes: Boxes, parts: pd.DataFrame, position: float, measure: str) -> float:
     """One kind of attention, its parts behind one another; where the bar ends."""
     left = 0.0
     for kind, part, width in zip(parts["kind"], parts["part"], parts[f"relative_{measure}"], strict=True):
         colour, is_core = KIND_COLOURS[kind], part == "core"
-        axes.barh(position, width, left=left, height=_BAR, linewidth=0.4, color=colour if is_core else "white",
-                  edgecolor="white" if is_core else colour, hatch=None if is_core else _HATCH)  # fmt: skip
+        fill, edge, hatch = (colour, "white", None) if is_core else ("white", colour, _HATCH)
+        boxes.add((left, position - _BAR / 2, width, _BAR), fill, edge=edge, hatch=hatch, line=0.4)
         left += width
     return left
 

@@ -4,7 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -48,6 +48,7 @@ def build(runs: Runs) -> pd.DataFrame:
     seconds = totals.groupby(["run_id", "segment"], observed=True)["seconds"].sum().unstack("segment")
     seconds = seconds.reindex(columns=seconds.columns.union([CORE, PROJECTION])).fillna(0.0)
     clocks = totals.drop_duplicates("run_id").set_index("run_id")["clock"]
+    spent = seconds.to_dict("index")
     rows = []
     timed = in_order(runs)
     timed = timed[timed["run_id"].isin(set(seconds.index)) & timed["stack"].isin([MATH, FLASH])]
@@ -56,22 +57,24 @@ def build(runs: Runs) -> pd.DataFrame:
         if len(ids) < 2 or clocks[ids[MATH]] != clocks[ids[FLASH]]:
             continue
         row = {"group": group, "run_id": ids[FLASH], "math_run_id": ids[MATH], "clock": clocks[ids[FLASH]]}
-        rows.append(row | _compared(seconds.loc[ids[MATH]], seconds.loc[ids[FLASH]]))
+        rows.append(row | _compared(spent[ids[MATH]], spent[ids[FLASH]]))
     frame = pd.DataFrame(rows)
     return frame if frame.empty else frame.merge(_paired(runs), on="run_id", how="left")
 
 
-def _compared(math: pd.Series, flash: pd.Series) -> dict[str, float | None]:
+def _compared(math: dict[Any, float], flash: dict[Any, float]) -> dict[str, float | None]:
     """Ratios of two runs' seconds by segment; None where the one with flash attention has none."""
-    both = [CORE, PROJECTION]
+    (math_s, math_attention_s), (flash_s, flash_attention_s) = (
+        (sum(seconds.values()), seconds[CORE] + seconds[PROJECTION]) for seconds in (math, flash)
+    )
     return {
-        "math_s": math.sum(),
-        "flash_s": flash.sum(),
-        "speedup": _ratio(math.sum(), flash.sum()),
+        "math_s": math_s,
+        "flash_s": flash_s,
+        "speedup": _ratio(math_s, flash_s),
         "core_speedup": _ratio(math[CORE], flash[CORE]),
-        "attention_speedup": _ratio(math[both].sum(), flash[both].sum()),
-        "core_share": _ratio(math[CORE], math.sum()),
-        "attention_share": _ratio(math[both].sum(), math.sum()),
+        "attention_speedup": _ratio(math_attention_s, flash_attention_s),
+        "core_share": _ratio(math[CORE], math_s),
+        "attention_share": _ratio(math_attention_s, math_s),
     }
 
 

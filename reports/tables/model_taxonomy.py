@@ -4,7 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -83,21 +83,23 @@ def _attention(runs: Runs, run_ids: list[str]) -> dict[str, dict[str, Any]]:
     columns = ["module", "attention_kind", "heads", "head_dim", "query_length", "key_length"]
     calls = runs.table("attention", run_ids, columns).astype({"run_id": object, "attention_kind": object})
     calls = calls[calls["module"].astype(str).str.startswith("denoiser")].drop_duplicates()
-    return {str(run_id): _shape(rows) for run_id, rows in calls.groupby("run_id", sort=False)}
+    by_run: dict[str, list[dict[str, Any]]] = {}
+    for call in calls.to_dict("records"):
+        by_run.setdefault(call["run_id"], []).append(call)  # pyright: ignore[reportArgumentType]
+    return {run_id: _shape(own) for run_id, own in by_run.items()}
 
 
-def _shape(calls: pd.DataFrame) -> dict[str, Any]:
-    temporal, cross = (calls["attention_kind"] == kind for kind in ("temporal", "cross"))
-    own = calls[~temporal & ~cross]
-    own = own if len(own) else calls[cross]
-    is_causal = (own["attention_kind"] == "causal").any()
+def _shape(calls: list[dict[str, Any]]) -> dict[str, Any]:
+    temporal, cross = ([call for call in calls if call["attention_kind"] == kind] for kind in ("temporal", "cross"))
+    own = [call for call in calls if call["attention_kind"] not in ("temporal", "cross")] or cross
+    is_causal = any(call["attention_kind"] == "causal" for call in own)
     return {
-        "num_layers": own["module"].nunique(),
-        "widths": _listed(own["heads"] * own["head_dim"]),
-        "head_dims": _listed(own["head_dim"]),
-        "lengths": _listed(own["key_length"] if is_causal else own["query_length"]),
-        "frames": _listed(calls.loc[temporal, "query_length"]),
-        "text_lengths": _listed(calls.loc[cross, "key_length"]),
+        "num_layers": len({call["module"] for call in own}),
+        "widths": _listed(call["heads"] * call["head_dim"] for call in own),
+        "head_dims": _listed(call["head_dim"] for call in own),
+        "lengths": _listed(call["key_length" if is_causal else "query_length"] for call in own),
+        "frames": _listed(call["query_length"] for call in temporal),
+        "text_lengths": _listed(call["key_length"] for call in cross),
     }
 
 
@@ -131,9 +133,9 @@ def _mappings(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield from _mappings(value, (*path, str(key)))
 
 
-def _listed(values: pd.Series) -> str | None:
+def _listed(values: Iterable[float]) -> str | None:
     """Few different values as they are, largest first; many by their ends."""
-    found = sorted({int(value) for value in values.dropna()}, reverse=True)
+    found = sorted({int(value) for value in values if pd.notna(value)}, reverse=True)
     if len(found) > MOST:
         return f"{found[-1]} to {found[0]}"
     return ", ".join(map(str, found)) or None
