@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 FONT_SIZE = 5.5
 _LETTER = 0.56
 """Width of a letter, as a share of its height."""
+_LONGEST = 44
+"""Letters that several names may have together."""
 _MARK = 3.0
 """Half the width of a point's mark, in points."""
 _HEIGHTS = (6.5, -6.5, 0, 13, -13, 19, -19, 26, -26, 33, -33, 40, -40)
@@ -42,16 +44,25 @@ def label_points(
     """
     centres = (_in_points(axes, point, size) for point in points)
     taken = [(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in centres]
-    together: list[tuple[str, tuple[float, float], tuple[float, float]]] = []
-    for words, across, up in sorted(names, key=lambda name: name[1]):
+    together: list[tuple[list[str], tuple[float, float], tuple[float, float]]] = []
+    for name, across, up in sorted(names, key=lambda name: name[1]):
         centre = _in_points(axes, (across, up), size)
-        if together and math.dist(centre, together[-1][2]) < _MARK:
-            words, (across, up), centre = f"{together[-1][0]} / {words}", *together.pop()[1:]  # noqa: PLW2901
-        together.append((words, (across, up), centre))
-    for words, point, (x, y) in together:
+        near = next((own for own, _, other in together if math.dist(centre, other) < _MARK), None)
+        if near is None:
+            together.append(([name], (across, up), centre))
+        else:
+            near.append(name)
+    for own, point, (x, y) in together:
+        words = _joined(own)
         place, box = _best_place(x, y, _LETTER * FONT_SIZE * len(words), taken, size)
         taken.append(box)
         _write(axes, words, point, place)
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Names of one place: all of them where that is short, else the shortest."""
+    words = " / ".join(names)
+    return words if len(names) == 1 or len(words) <= _LONGEST else f"{min(names, key=len)} and {len(names) - 1} more"
 
 
 def _best_place(x: float, y: float, width: float, taken: list[Box], size: tuple[float, float]) -> tuple[Place, Box]:
@@ -65,9 +76,10 @@ def _write(axes: Axes, words: str, point: tuple[float, float], place: Place) -> 
     side, dx, dy = place
     near = {"left": 0.0, "center": 0.5, "right": 1.0}[side], 0.0 if dy > 0 else 1.0
     line = {"arrowstyle": "-", "linewidth": 0.4, "color": FAINT, "shrinkA": 0, "shrinkB": 2, "relpos": near}
-    axes.annotate(words, point, (dx, dy), textcoords="offset points", ha=side, va="center_baseline", fontsize=FONT_SIZE,
-                  color=INK, arrowprops=line if abs(dy) > 7 else None, zorder=5,
-                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8})  # fmt: skip
+    note = axes.annotate(words, point, (dx, dy), textcoords="offset points", ha=side, va="center_baseline", fontsize=FONT_SIZE,
+                         color=INK, arrowprops=line if abs(dy) > 7 else None, zorder=5,
+                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8})  # fmt: skip
+    note.set_in_layout(False)  # axes do not shrink for a name that nearly fits
 
 
 def _in_points(axes: Axes, point: tuple[float, float], size: tuple[float, float]) -> tuple[float, float]:

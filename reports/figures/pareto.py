@@ -30,7 +30,7 @@ TITLE = "Time, memory and fidelity at once"
 SAME, CHANGED = "#0a7abf", "#e0701a"
 MAX_GROUPS = 6
 _ROW_INCHES = 2.6
-_PANEL_POINTS = {1: (260.0, 150.0), 2: (195.0, 140.0)}
+_PANEL_POINTS = {1: (260.0, 150.0), 2: (218.0, 152.0)}
 """About how large the axes are that stand alone or beside others, to know which labels would meet."""
 _DASHES = (0, (4, 3))
 
@@ -124,7 +124,7 @@ def _set_limits(axes: Axes, rows: list[dict[Any, Any]]) -> None:
     ):
         values = [row[key] for row in rows]
         low, high = min(values), max(values)
-        room = max(high / low, 1.3) ** 0.16
+        room = max(high / low, 1.3) ** 0.2
         scale("log")
         limit(low / room, high * room)
         axis.set_major_locator(_ticks(low / room, high * room))

@@ -45,5 +45,11 @@ def test_names_meet_neither_each_other_nor_a_point_and_stay_inside(points: list[
         assert bottom <= box.y0 < box.y1 <= top
 
 
+def test_many_names_of_one_place_are_the_shortest_and_a_count() -> None:
+    named, _, (left, _, right, _) = drawn([(1, 1), (5, 5), (1.001, 1), (1.002, 1), (5, 5.01)])
+    assert set(named) == {"point number 0 and 2 more", "point number 1 / point number 4"}
+    assert all(left <= box.x0 < box.x1 <= right for box in named.values())
+
+
 def test_names_of_points_that_lie_on_each_other_stand_together() -> None:
     assert set(drawn([(1, 1), (5, 5), (1.001, 1)])[0]) == {"point number 0 / point number 2", "point number 1"}
