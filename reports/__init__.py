@@ -13,6 +13,6 @@ __all__ = ["load"]
 
 def load(*folders: str | os.PathLike[str]) -> Runs:
     """Read every run at or below `folders` into tidy pandas frames; see `reports.runs.Runs`."""
-    from reports.runs import load as load_runs  # pandas costs half a second, which `--help` need not pay
+    from reports.loading import load as load_runs  # pandas costs half a second, which `--help` need not pay
 
     return load_runs(*folders)

@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and given[0] in COMMANDS:
         return import_module(f"reports.commands.{given[0]}").main(given[1:])
     options = _parser().parse_args(given)
+    from reports.loading import NoRunsError, run_folders
+    from reports.loading import load as load_runs
     from reports.publish import OutputError, check_target
-    from reports.runs import NoRunsError, run_folders
-    from reports.runs import load as load_runs
     from reports.saving import saver, warm_up
     from reports.second_process import second_process
 

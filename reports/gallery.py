@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import reports.tables.outcomes
 from reports.exhibits import FigureExhibit, TableExhibit, begin_figure, build_table
 from reports.facts import device_name, machine_name
-from reports.runs import load
+from reports.loading import load
 from reports.saving import Files, files_of
 from reports.style import house_style
 from reports.table import in_markdown, to_markdown

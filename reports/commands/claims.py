@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     from reports.claims.assess import contradictions, full_listing
     from reports.exhibits import table_of
-    from reports.runs import NoRunsError, load
+    from reports.loading import NoRunsError, load
     from reports.tables import claims
 
     form = options.out.suffix if options.out else ".md"

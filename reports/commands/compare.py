@@ -28,7 +28,7 @@ class ThresholdError(ValueError):
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    from reports.runs import NoRunsError
+    from reports.loading import NoRunsError
 
     try:
         thresholds = parse_thresholds(options.fail_over)
@@ -76,7 +76,7 @@ def _share(name: str, value: str) -> float:
 
 
 def _runs(folder: Path) -> Runs:
-    from reports.runs import NoRunsError, load
+    from reports.loading import NoRunsError, load
 
     runs = load(folder).readable()
     if left_out := [*runs.problems, *runs.repeated]:

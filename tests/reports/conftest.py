@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reports.exhibits import FigureExhibit, TableExhibit, figures, tables
-from reports.runs import Runs, load
+from reports.loading import load
+from reports.runs import Runs
 from tests.reports.synthetic import make_study
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.breakdown import SEGMENTS, by_segment
-from reports.runs import load
+from reports.loading import load
 from tests.reports.synthetic import make_run, table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reports.comparison import in_order
-from reports.runs import load
+from reports.loading import load
 from tests.reports.synthetic import make_run
 
 

@@ -26,7 +26,8 @@ from reports.figures import (
     sequence_length,
     speedup,
 )
-from reports.runs import Runs, load
+from reports.loading import load
+from reports.runs import Runs
 from reports.style import FORMATS, house_style
 from tests.reports.synthetic import make_run
 

@@ -9,7 +9,7 @@ import pytest
 
 from reports import gallery
 from reports.gallery import Gallery, make_gallery, ran_on
-from reports.runs import load
+from reports.loading import load
 from reports.studies import Study
 from suite.record import Outcome, Part, Record, WorkloadFacts
 from suite.record_folder import save

@@ -15,8 +15,9 @@ import pytest
 from reports.__main__ import main
 from reports.answers import answers
 from reports.exhibits import FigureExhibit, TableExhibit
+from reports.loading import load
 from reports.page import render_page
-from reports.runs import Runs, load
+from reports.runs import Runs
 from tests.reports.attention_records import attention, save_run
 from tests.reports.synthetic import make_run, make_study
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from reports.loading import load
 from reports.memory import stage_peaks
-from reports.runs import load
 from tests.reports.synthetic import make_run, table
 
 

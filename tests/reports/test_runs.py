@@ -11,8 +11,7 @@ import pytest
 from reports import load
 from reports.comparison import in_order, latencies
 from reports.facts import RUN_COLUMNS
-from reports.runs import NoRunsError, Runs
-from reports.tables import outcomes
+from reports.runs import Runs
 from suite.record import Outcome
 from suite.record_folder import load as load_record
 from suite.record_folder import save
@@ -102,25 +101,3 @@ def test_one_trial_gives_a_median_and_no_interval(tmp_path: Path) -> None:
     assert row["trials"] == 1
     assert pd.isna(row["low_s"])
     assert row["ref_verdict"] == "UNCLEAR"
-
-
-def test_nothing_to_load(tmp_path: Path) -> None:
-    with pytest.raises(NoRunsError, match="holds no runs"):
-        load(tmp_path)
-    with pytest.raises(NoRunsError, match="not a folder"):
-        load(tmp_path / "nowhere")
-
-
-def test_of_two_runs_of_one_configuration_the_later_counts_and_the_other_is_named(tmp_path: Path) -> None:
-    first = make_run(tmp_path, "parti", num_trials=2, folder="a")
-    later = msgspec.structs.replace(load_record(first), created="2027-01-01T00:00:00+00:00")
-    save(later, {}, tmp_path / "b")
-    runs = load(tmp_path)
-    assert [folder.name for folder in runs.folders] == ["b"]
-    assert runs.problems == []
-    (sentence,) = runs.repeated
-    assert sentence.startswith(str(first))
-    assert "an earlier run of the same configuration" in sentence
-    assert load(tmp_path).readable().repeated == [sentence]
-    (*_, last) = outcomes.build(runs).to_dict("records")
-    assert (last["outcome"], last["reason"]) == ("repeated", sentence)

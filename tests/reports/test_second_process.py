@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from reports.loading import load
 from reports.reading import concatenate, read_tables
-from reports.runs import load
 from reports.second_process import MANY_RUNS, here, last_first, second_process
 from tests.reports.synthetic import make_run
 

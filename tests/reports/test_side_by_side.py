@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from reports.comparison import latencies, quiet_latencies
-from reports.runs import Runs, load
+from reports.loading import load
+from reports.runs import Runs
 from reports.side_by_side import side_by_side
 from suite.statistics import Interval, unpaired_ratio
 from tests.reports.synthetic import make_run

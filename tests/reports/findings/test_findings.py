@@ -14,7 +14,8 @@ import pytest
 
 from reports.exhibits import name_of
 from reports.findings.finding import Finding, finding_modules
-from reports.runs import Runs, load
+from reports.loading import load
+from reports.runs import Runs
 from reports.tables import findings
 from tests.reports.attention_records import operator, save_run
 from tests.reports.synthetic import make_study

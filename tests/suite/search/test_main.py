@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from reports.loading import load
 from reports.pareto import pareto
-from reports.runs import load
 from suite import errors
 from suite.search.__main__ import main
 
