@@ -1,16 +1,19 @@
-"""How FLOPs and memory grow with the image: convolution, attention and its memory law (Golden et al. 2024, Fig. 9)."""
+"""How time, FLOPs and memory grow with the image: convolution and attention, with each kernel (Golden et al. 2024, Fig. 9)."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from reports.breakdown import all_totals, axis_words
 from reports.palette import CLASS_COLOURS, FAINT, INK
+from reports.panels import without_shared_ending
 from reports.style import new_figure, readable
 from suite.stage import STEP_STAGES
 
@@ -26,30 +29,34 @@ TITLE = "Growth with image size"
 MIN_SIZES = 3
 SERIES = {"attention core": CLASS_COLOURS["attention core"], "convolution": CLASS_COLOURS["convolution"]}
 GIB, TFLOP = 2**30, 1e12
+_SECONDS = ", seconds"
+_LINES = ("-", (0, (4, 1.6)), (0, (1, 1.2)))
+"""Of the stacks, in order."""
 
 
 @lru_cache(maxsize=2)
 def data(runs: Runs) -> pd.DataFrame:
     """One row a run of the first workload that was run at `MIN_SIZES` sizes or more of square images.
 
-    FLOPs of its steps by class, bytes of all scores of one step (``2 Sq Sk`` a head and call, in half precision), and peak
-    activation bytes of a step.
+    Seconds (of ``clock``) and FLOPs of its steps by class, bytes of all scores of one step (``2 Sq Sk`` a head and call, in
+    half precision), and peak activation bytes of a step.
     """
     chosen = one_workload(runs)
     if chosen.empty:
         return chosen
     ids = list(chosen["run_id"])
-    operators = runs.table("operators", ids)
-    operators = operators[operators["stage"].isin(STEP_STAGES)]
-    segment = operators["operator_class"].astype(object).mask(operators["attention_part"] == "core", "attention core")
-    flops = operators.assign(segment=segment).pivot_table(
-        index="run_id", columns="segment", values="flops", aggfunc="sum", observed=True
-    )
+    totals = all_totals(runs)
+    totals = totals[
+        totals["run_id"].isin(ids) & totals["stage"].isin(STEP_STAGES) & totals["segment"].isin(list(SERIES))
+    ]
+    keys = [totals["run_id"].astype(object), totals["segment"]]
+    flops, seconds = (totals.groupby(keys)[name].sum(min_count=1).unstack() for name in ("flops", "seconds"))
     attention = runs.table("attention", ids)
     first = attention[attention["step"] == 0]
     scores = first["batch"] * first["heads"] * first["query_length"] * first["key_length"] * 2
     peaks = runs.memory_peaks[runs.memory_peaks["stage"].isin(STEP_STAGES)].set_index("run_id")["activations_bytes"]
-    found = chosen.set_index("run_id").join(flops[[name for name in SERIES if name in flops]])
+    found = chosen.set_index("run_id").join(flops).join(seconds.add_suffix(_SECONDS))
+    found["clock"] = totals.drop_duplicates("run_id").set_index("run_id")["clock"]
     found["score_bytes"] = scores.groupby(first["run_id"].astype(object)).sum()
     found["peak_activation_bytes"] = peaks[~peaks.index.duplicated()]
     return found.reset_index().sort_values(["stack", "request_height"], ignore_index=True)
@@ -76,18 +83,20 @@ def slope(sizes: pd.Series, values: pd.Series) -> float:
 
 
 def caption(runs: Runs) -> str:
-    workload = readable(data(runs)["workload"].iloc[0]).capitalize()
+    frame = data(runs)
+    workload = readable(frame["workload"].iloc[0]).capitalize()
+    times = f"{axis_words(frame)} by operator class and stack, " if frame["clock"].notna().any() else ""
     return (
-        f"{workload}, all denoising steps. Left: FLOPs by operator class; numbers are exponents between the two largest sizes. "
-        "Right: peak activations of a step by stack, beside the bytes that all score matrices of one step would take together "
-        "in half precision (dashed, closed form), which grow with the fourth power of the side."
+        f"{workload}, all denoising steps: {times}FLOPs, which no stack changes, and peak activations of a step by stack. "
+        "Numbers are exponents between the two largest sizes. Dashed beside the peaks: the bytes that all score matrices of one "
+        "step would take together in half precision (closed form), which grow with the fourth power of the side."
     )
 
 
 def alt_text(runs: Runs) -> str:
     frame = data(runs)
     sizes = ", ".join(f"{size:g}" for size in sorted(frame["request_height"].unique()))
-    return f"Log-log curves of FLOPs and of peak activation memory over image sides of {sizes} pixels."
+    return f"Log-log curves of time, of FLOPs and of peak activation memory over image sides of {sizes} pixels."
 
 
 def draw(runs: Runs) -> Figure | None:
@@ -95,7 +104,11 @@ def draw(runs: Runs) -> Figure | None:
     if frame.empty:
         return None
     figure = new_figure(2.4)
-    left, right = figure.subplots(1, 2)
+    *timed, left, right = figure.subplots(1, 3 if frame["clock"].notna().any() else 2)
+    stacks = list(dict.fromkeys(frame["stack"]))
+    short, _ = without_shared_ending([readable(stack) for stack in stacks])
+    for axes in timed:
+        _draw_times(axes, frame, dict(zip(stacks, short, strict=True)))
     one = frame[frame["stack"] == frame["stack"].iloc[0]]
     for name, colour in SERIES.items():
         if name in one and one[name].gt(0).all():
@@ -108,21 +121,32 @@ def draw(runs: Runs) -> Figure | None:
             )
     left.set_ylabel("FLOPs of all steps (TFLOP)")
     styles = {"baseline_attention": INK}
-    for stack, rows in frame.groupby("stack", sort=False):
+    for words, (stack, rows) in zip(short, frame.groupby("stack", sort=False), strict=True):
         peak = rows["peak_activation_bytes"]
         if peak.notna().all():
-            label = f"{readable(stack)}, {slope(rows['request_height'], peak):.1f}"
+            label = f"{words}, {slope(rows['request_height'], peak):.1f}"
             _line(right, rows["request_height"], peak / GIB, label, styles.get(stack, CLASS_COLOURS["linear"]))
     right.plot(one["request_height"], one["score_bytes"] / GIB, color=FAINT, linestyle=(0, (4, 2)), linewidth=0.9,
-               label=f"all scores of a step, {slope(one['request_height'], one['score_bytes']):.1f}")  # fmt: skip
+               label=f"all scores, {slope(one['request_height'], one['score_bytes']):.1f}")  # fmt: skip
     right.set_ylabel("peak activations of a step (GiB)")
-    for axes in (left, right):
+    for axes in (*timed, left, right):
         _log_axes(axes, sorted(frame["request_height"].unique()))
     return figure
 
 
-def _line(axes: Axes, sizes: pd.Series, values: pd.Series, label: str, colour: str) -> None:
-    axes.plot(sizes, values, color=colour, marker="o", markersize=2.6, linewidth=1.1, label=label)
+def _draw_times(axes: Axes, frame: pd.DataFrame, names: dict[str, str]) -> None:
+    for (stack, words), style in zip(names.items(), itertools.cycle(_LINES)):
+        rows = frame[frame["stack"] == stack]
+        for name, colour in SERIES.items():
+            seconds = rows.get(f"{name}{_SECONDS}")
+            if seconds is not None and seconds.gt(0).all():
+                label = f"{name}, {words}, {slope(rows['request_height'], seconds):.1f}"
+                _line(axes, rows["request_height"], seconds, label, colour, style)
+    axes.set_ylabel(f"{axis_words(frame)} of all steps (s)")
+
+
+def _line(axes: Axes, sizes: pd.Series, values: pd.Series, label: str, colour: str, style: Any = "-") -> None:
+    axes.plot(sizes, values, color=colour, marker="o", markersize=2.6, linewidth=1.1, linestyle=style, label=label)
 
 
 def _log_axes(axes: Axes, sizes: list[float]) -> None:
@@ -134,4 +158,8 @@ def _log_axes(axes: Axes, sizes: list[float]) -> None:
     axes.minorticks_off()
     axes.set_xlabel("image side (px)")
     axes.grid(axis="y")
-    axes.legend(loc="upper left", frameon=False, handlelength=1.4)
+    low, high = axes.get_ylim()
+    axes.set_ylim(
+        low, high * (high / low) ** (0.06 + 0.09 * len(axes.get_legend_handles_labels()[0]))
+    )  # room for the legend
+    axes.legend(loc="upper left", frameon=False, handlelength=2.4, fontsize=6, labelspacing=0.25, borderaxespad=0.1)

@@ -22,7 +22,7 @@ from suite.record_tables import TABLES
 CHANNELS = 320
 
 
-def save(folder: Path, side: int, frames: int | None = None) -> None:
+def save(folder: Path, side: int, frames: int | None = None, rate: float | None = None) -> None:
     """One step of a model with one convolution, one spatial and one temporal attention over (side / 8)^2 positions."""
     positions, number = (side // 8) ** 2, frames or 1
     request = {"height": side, "width": side, "num_frames": frames, "batch_size": 1}
@@ -35,7 +35,8 @@ def save(folder: Path, side: int, frames: int | None = None) -> None:
     def row(operator_class: str, flops: int, kind: str | None = None) -> dict:
         part = None if kind is None else "core"
         return {"stage": "denoise_step", "step": 0, "operator": "aten::op", "operator_class": operator_class, "calls": 1,
-                "attention_kind": kind, "attention_part": part, "flops": flops}  # fmt: skip
+                "attention_kind": kind, "attention_part": part, "flops": flops,
+                "estimated_s": None if rate is None else flops / rate}  # fmt: skip
 
     rows = [
         row("convolution", 18 * CHANNELS**2 * positions * number),
@@ -72,6 +73,21 @@ def test_exponents_over_image_size_are_those_of_the_closed_forms(tmp_path: Path)
         figure = draw_figure(image_size_scaling, runs)
     assert figure is not None
     assert "fourth power" in figure.caption
+
+
+def test_times_grow_as_the_work_that_takes_them(tmp_path: Path) -> None:
+    for side in (64, 128, 256):
+        save(tmp_path / "timed", side, rate=1e9)
+        save(tmp_path / "untimed", side)
+    frame = image_size_scaling.data(load(tmp_path / "timed"))
+    assert image_size_scaling.slope(frame["request_height"], frame["convolution, seconds"]) == pytest.approx(2)
+    assert (frame["attention core, seconds"] * 1e9).tolist() == pytest.approx(frame["attention core"].tolist())
+    for name, num_panels in (("timed", 3), ("untimed", 2)):
+        with house_style():
+            figure = image_size_scaling.draw(load(tmp_path / name))
+        assert figure is not None
+        assert len(figure.axes) == num_panels
+        assert ("estimated time" in image_size_scaling.caption(load(tmp_path / name))) == (name == "timed")
 
 
 def test_shares_of_sequence_lengths_are_counted_call_by_call(tmp_path: Path) -> None:
