@@ -88,7 +88,7 @@ def caption(runs: Runs) -> str:
     times = f"{axis_words(frame)} by operator class and stack, " if frame["clock"].notna().any() else ""
     return (
         f"{workload}, all denoising steps: {times}FLOPs, which no stack changes, and peak activations of a step by stack. "
-        "Numbers are exponents between the two largest sizes. Dashed beside the peaks: the bytes that all score matrices of one "
+        "Numbers are exponents between the two largest sizes. Dashed: the bytes that all score matrices of one "
         "step would take together in half precision (closed form), which grow with the fourth power of the side."
     )
 
