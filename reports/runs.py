@@ -21,7 +21,7 @@ from reports.reading import OperatorSums, RunTables, concatenate, operator_sums,
 from reports.second_process import Later, here, last_first
 from suite.record import Record
 
-_RUNS_AT_ONCE = 20
+_RUNS_AT_ONCE = 8
 """Read in one go by a process."""
 
 
