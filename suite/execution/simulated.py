@@ -71,6 +71,8 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
             handles.callback(handle.revert)
             replaying &= handle.replayable
             applied.append(as_applied(name, optimization, handle))
+        for probe in experiment.probes.values():
+            facts |= getattr(probe, "simulated_facts", {})
         facts["arms"] = [Arm(name="stack", optimizations=applied)]
         found = simulate(workload, device=experiment.placement.device, replaying=replaying, say=say)
     facts["profile"] = Profile(

@@ -32,8 +32,9 @@ class Probe(Protocol):
     """Its arguments are what its YAML lists.
 
     A probe of what a simulation cannot know, and that nobody gets without asking for it, says so in a class attribute
-    ``not_simulated``: a clause, the reason. One that cannot observe everywhere may have ``require(placement)``, which raises
-    `UnsupportedError`: it is asked before a workload is built, which may take all of a machine's memory.
+    ``not_simulated``: a clause, the reason. One that is merely missing there has ``simulated_facts``, fields of the record that
+    say so. One that cannot observe everywhere may have ``require(placement)``, which raises `UnsupportedError`: it is asked
+    before a workload is built, which may take all of a machine's memory.
     """
 
     def observe(self, subject: Subject) -> Observation: ...

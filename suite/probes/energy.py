@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -51,6 +51,8 @@ class EnergyProbe:
 
     min_span_s: float
     num_trials: int
+
+    simulated_facts: ClassVar[dict[str, Any]] = {"energy": Energy(unavailable="a simulation consumes nothing to count")}
 
     def __post_init__(self) -> None:
         if self.min_span_s < 0:

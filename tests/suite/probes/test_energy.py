@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -120,6 +120,17 @@ def test_a_cpu_is_counted_by_its_packages(tmp_path: Path, monkeypatch: pytest.Mo
     assert found.energy is not None
     assert found.energy.covers == "cpu_packages"
     assert found.energy.trials[0].before == DeviceState()
+
+
+def test_a_simulation_tells_why_there_are_no_joules(tmp_path: Path, experiment: Callable) -> None:
+    asked = experiment(
+        "workload=parti", "execution=simulate", "probe=[latency,energy]", f"output_dir={tmp_path}", "request.seed=1"
+    )
+    record = asked.run(lambda message: None)
+    assert record.outcome.status == "ok"
+    assert record.energy is not None
+    assert "simulation" in str(record.energy.unavailable)
+    assert not [sample for sample in record.samples if sample.metric == "energy_j"]
 
 
 def test_a_cpu_without_a_counter_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
