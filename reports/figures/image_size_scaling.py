@@ -15,6 +15,7 @@ from reports.breakdown import all_totals, axis_words
 from reports.palette import CLASS_COLOURS, FAINT, INK
 from reports.panels import without_shared_ending
 from reports.style import new_figure, readable
+from reports.units import unit_for
 from suite.stage import STEP_STAGES
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ TITLE = "Growth with image size"
 
 MIN_SIZES = 3
 SERIES = {"attention core": CLASS_COLOURS["attention core"], "convolution": CLASS_COLOURS["convolution"]}
-GIB, TFLOP = 2**30, 1e12
 _SECONDS = ", seconds"
 _LINES = ("-", (0, (4, 1.6)), (0, (1, 1.2)))
 """Of the stacks, in order."""
@@ -109,26 +109,28 @@ def draw(runs: Runs) -> Figure | None:
     short, _ = without_shared_ending([readable(stack) for stack in stacks])
     for axes in timed:
         _draw_times(axes, frame, dict(zip(stacks, short, strict=True)))
+    unit = unit_for(frame[[name for name in SERIES if name in frame]].to_numpy(float).ravel(), "flops")
+    memory = unit_for(frame["peak_activation_bytes"], "bytes")
     one = frame[frame["stack"] == frame["stack"].iloc[0]]
     for name, colour in SERIES.items():
         if name in one and one[name].gt(0).all():
             _line(
                 left,
                 one["request_height"],
-                one[name] / TFLOP,
+                one[name] / unit.size,
                 f"{name}, {slope(one['request_height'], one[name]):.1f}",
                 colour,
             )
-    left.set_ylabel("FLOPs of all steps (TFLOP)")
+    left.set_ylabel(f"FLOPs of all steps ({unit.symbol})")
     styles = {"baseline_attention": INK}
     for words, (stack, rows) in zip(short, frame.groupby("stack", sort=False), strict=True):
         peak = rows["peak_activation_bytes"]
         if peak.notna().all():
             label = f"{words}, {slope(rows['request_height'], peak):.1f}"
-            _line(right, rows["request_height"], peak / GIB, label, styles.get(stack, CLASS_COLOURS["linear"]))
-    right.plot(one["request_height"], one["score_bytes"] / GIB, color=FAINT, linestyle=(0, (4, 2)), linewidth=0.9,
+            _line(right, rows["request_height"], peak / memory.size, label, styles.get(stack, CLASS_COLOURS["linear"]))
+    right.plot(one["request_height"], one["score_bytes"] / memory.size, color=FAINT, linestyle=(0, (4, 2)), linewidth=0.9,
                label=f"all scores, {slope(one['request_height'], one['score_bytes']):.1f}")  # fmt: skip
-    right.set_ylabel("peak activations of a step (GiB)")
+    right.set_ylabel(f"peak activations of a step ({memory.symbol})")
     for axes in (*timed, left, right):
         _log_axes(axes, sorted(frame["request_height"].unique()))
     return figure
@@ -154,7 +156,7 @@ def _log_axes(axes: Axes, sizes: list[float]) -> None:
     axes.set_yscale("log")
     apart = [size for size in sizes if size == min(sizes) or np.log2(size).is_integer()]
     axes.set_xticks(apart, [f"{size:g}" for size in apart])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.minorticks_off()
     axes.set_xlabel("image side (px)")
     axes.grid(axis="y")

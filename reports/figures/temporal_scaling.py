@@ -12,6 +12,7 @@ import pandas as pd
 
 from reports.palette import KIND_COLOURS
 from reports.style import COLUMN_INCHES, new_figure, readable
+from reports.units import unit_for
 from suite.stage import STEP_STAGES
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ SECTION, ORDER = "time", 61
 TITLE = "Growth with frames"
 
 MIN_LENGTHS = 3
-TFLOP = 1e12
 
 
 @lru_cache(maxsize=2)
@@ -82,12 +82,13 @@ def draw(runs: Runs) -> Figure | None:
         return None
     figure = new_figure(2.6, COLUMN_INCHES)
     axes = figure.subplots()
+    unit = unit_for(frame["spatial"], "flops")
     for size, rows in frame.groupby("request_height", sort=True):
         frames = rows["request_num_frames"].to_numpy(float)
         crossing = float(rows["crossing_frames"].median())
         beyond = np.array([frames[-1], max(crossing, frames[-1])])
         for kind, power in (("spatial", 1), ("temporal", 2)):
-            values = rows[kind].to_numpy(float) / TFLOP
+            values = rows[kind].to_numpy(float) / unit.size
             axes.plot(frames, values, color=KIND_COLOURS[kind], marker="o", markersize=2.4, linewidth=1.1)
             axes.plot(
                 beyond,
@@ -96,7 +97,7 @@ def draw(runs: Runs) -> Figure | None:
                 linestyle=":",
                 linewidth=0.8,
             )
-        meeting = rows["spatial"].iloc[-1] / TFLOP * crossing / frames[-1]
+        meeting = rows["spatial"].iloc[-1] / unit.size * crossing / frames[-1]
         axes.plot(
             crossing, meeting, marker="o", markersize=3.4, color="white", markeredgecolor=KIND_COLOURS["temporal"]
         )
@@ -107,10 +108,10 @@ def draw(runs: Runs) -> Figure | None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.minorticks_off()
     axes.set_xlabel("frames")
-    axes.set_ylabel("TFLOP of attention a step")
+    axes.set_ylabel(f"{unit.symbol} of attention a step")
     axes.grid(axis="y")
     axes.legend(loc="upper left", frameon=False)
     return figure
