@@ -46,19 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not len(runs):
                 _complain("No run could be read, so no report was made.")
                 return BAD_INPUT
-            _report(runs, options.out, saver(later))
+            _report(runs, options.out, saver(later), in_columns=options.width == "column")
     except (NoRunsError, OutputError) as error:
         _complain(str(error))
         return BAD_INPUT
     return BAD_INPUT if runs.problems else 0
 
 
-def _report(runs: Runs, out: Path, save: Save) -> None:
+def _report(runs: Runs, out: Path, save: Save, *, in_columns: bool) -> None:
     from reports.answers import headline
     from reports.publish import publish
     from reports.report import make_report
 
-    files, found = make_report(runs, save)
+    files, found = make_report(runs, save, in_columns=in_columns)
     publish(files, out)
     sys.stdout.write(f"Report: {out / 'index.html'}\n")
     for sentence in headline(found):
@@ -77,6 +77,12 @@ def _parser() -> argparse.ArgumentParser:
         "runs", nargs="+", type=Path, metavar="RUNS", help="a run's folder, or a folder that holds runs"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder that the report is written to")
+    parser.add_argument(
+        "--width",
+        choices=("page", "column"),
+        default="page",
+        help="of figures in a paper: 7 in, or 3.3 in where a figure fits (default: page)",
+    )
     return parser
 
 

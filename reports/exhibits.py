@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.saving import Save, save_here
-from reports.style import FORMATS, house_style
+from reports.style import FORMATS, column_width, house_style
 from reports.table import Rendered, render, to_csv, to_latex, to_markdown
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ def figures(runs: Runs) -> list[FigureExhibit]:
     return [finish() for finish in begin_figures(runs, save_here)]
 
 
-def begin_figures(runs: Runs, save: Save) -> list[Callable[[], FigureExhibit]]:
+def begin_figures(runs: Runs, save: Save, *, in_columns: bool = False) -> list[Callable[[], FigureExhibit]]:
     """Every figure that these runs have data for, drawn, while `save` may still be at work; each is had by a call."""
     import reports.figures
 
     with house_style():
-        begun = [begin_figure(module, runs, save) for module in found_in(reports.figures)]
+        begun = [begin_figure(module, runs, save, in_columns=in_columns) for module in found_in(reports.figures)]
     return [finish for finish in begun if finish is not None]
 
 
@@ -86,10 +87,13 @@ def draw_figure(module: Any, runs: Runs) -> FigureExhibit | None:
     return None if finish is None else finish()
 
 
-def begin_figure(module: Any, runs: Runs, save: Save) -> Callable[[], FigureExhibit] | None:
-    """The same, while `save` may still be at work."""
+def begin_figure(
+    module: Any, runs: Runs, save: Save, *, in_columns: bool = False
+) -> Callable[[], FigureExhibit] | None:
+    """The same, while `save` may still be at work; with `in_columns` as wide as a column where it says that it fits."""
     frame = module.data(runs)
-    figure = None if frame.empty else module.draw(runs)
+    with column_width() if in_columns and getattr(module, "FITS_COLUMN", False) else nullcontext():
+        figure = None if frame.empty else module.draw(runs)
     if figure is None:
         return None
     files = save(figure, FORMATS)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "html"
 _MAX_DATA_CHARACTERS = 40_000
 """Numbers behind a figure are put into the page up to this length; beyond it only into its CSV file."""
+_PIXELS_PER_POINT = 2.2
+"""Letters of a figure are at most as large as the text around it; a column's figure is narrower than a page's."""
 _WORDS = (*VERDICT_COLOURS, *OUTCOMES, "unreadable", "agrees", "differs")
 """Cells that are told apart by colour."""
 _MAX_ROWS = 400
@@ -64,6 +66,8 @@ def inline_svg(svg: bytes, prefix: str) -> str:
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
     head, body = text.split(">", 1)
     head = re.sub(r'\s(width|height|version|xmlns|xmlns:xlink)="[^"]*"', "", head)
+    width_points = float(re.search(r'viewBox="0 0 ([\d.]+) ', head)[1])  # type: ignore[index]
+    head += f' style="max-width: {_PIXELS_PER_POINT * width_points:.0f}px"'
     body = body.replace("xlink:href=", "href=")
     return f'{head} aria-hidden="true" focusable="false">{body}'
 

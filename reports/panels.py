@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.palette import INK, ink_on
-from reports.style import readable
+from reports.style import narrowness, readable
 from reports.units import percent
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def stacked_rows(
         for name, width in zip(bar[segment], bar[value], strict=True):
             colour, hatch = colours[name], options.get("hatches", {}).get(name)
             boxes.add((left, position - 0.37, width, 0.74), colour, hatch=hatch)
-            if width / widest > 0.055:
+            if width / widest > 0.055 / narrowness():
                 axes.text(left + width / 2, position, percent(width / whole), ha="center", va="center_baseline",
                           fontsize=5.5, color=INK if hatch else ink_on(colour))  # fmt: skip
             left += width
@@ -126,7 +126,7 @@ def stacked_rows(
     stacks = rows.drop_duplicates("run_id")["stack"]
     axes.set_yticks(range(len(run_ids)), [readable(stack) for stack in stacks])
     axes.set_ylim(len(run_ids) - 0.45, -0.55)
-    axes.set_xlim(0, widest * (1.14 if options.get("end_labels") else 1.02))
+    axes.set_xlim(0, widest * (1 + (0.14 / narrowness() if options.get("end_labels") else 0.02)))
 
 
 def swatches(

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from reports.runs import Runs
 
 
-def make_report(runs: Runs, save: Save) -> tuple[dict[str, bytes], dict[str, list[str]]]:
-    """Files by relative path, and the answers by question. The same records always give the same bytes."""
-    begun = begin_figures(runs, save)
+def make_report(runs: Runs, save: Save, *, in_columns: bool = False) -> tuple[dict[str, bytes], dict[str, list[str]]]:
+    """Files by relative path, and the answers by question. The same records always give the same bytes.
+
+    Args:
+        runs: what was recorded.
+        save: how figures are saved.
+        in_columns: draw figures as wide as a paper's column where they fit, instead of its page.
+    """
+    begun = begin_figures(runs, save, in_columns=in_columns)
     built, found = tables(runs), answers(runs)
     drawn = last_first(begun)
     files: dict[str, bytes] = {"index.html": render_page(runs, drawn, built, found).encode()}

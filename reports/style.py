@@ -6,9 +6,11 @@ Figures are made with matplotlib's object interface; pyplot, with its window and
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from reports.fonts import families
@@ -23,6 +25,8 @@ COLUMN_INCHES = 3.3
 """Width of a column of a two-column paper."""
 PAGE_INCHES = 7.0
 """Width of both columns."""
+
+_inches: ContextVar[float] = ContextVar("_inches", default=PAGE_INCHES)
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -65,6 +69,7 @@ _SETTINGS: dict[Any, Any] = {
     "figure.dpi": 100,
 }
 
+_LEGEND_LINE_INCHES = 0.14
 _PNG_DPI = 300
 _PNG_OPTIONS = {"compress_level": 3}
 """Half the time of the usual 6, for files a tenth larger."""
@@ -86,11 +91,26 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def new_figure(height_inches: float, width_inches: float = PAGE_INCHES) -> Figure:
+@contextmanager
+def column_width() -> Iterator[None]:
+    """Figures made inside this block are as wide as a column, unless they name a width."""
+    token = _inches.set(COLUMN_INCHES)
+    try:
+        yield
+    finally:
+        _inches.reset(token)
+
+
+def narrowness() -> float:
+    """The width that figures are drawn at over that of a page: what has room for n letters there has it for n times as many."""
+    return _inches.get() / PAGE_INCHES
+
+
+def new_figure(height_inches: float, width_inches: float | None = None) -> Figure:
     """An empty figure, laid out so that no label is cut off."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width_inches, height_inches), layout="constrained")
+    return Figure(figsize=(width_inches or _inches.get(), height_inches), layout="constrained")
 
 
 def laid_out(figure: Figure) -> None:
@@ -147,7 +167,9 @@ def bars_from_zero(axes: Axes, *, along: str = "x") -> None:
 
 
 def legend_on_top(figure: Figure, entries: dict[str, Any], *, num_columns: int = 6) -> None:
-    """One legend for the whole figure, above it: label -> handle."""
-    figure.legend(
-        list(entries.values()), list(entries), loc="outside upper left", ncols=min(num_columns, max(len(entries), 1))
-    )
+    """One legend for the whole figure, above it: label -> handle. More lines in a column make the figure higher."""
+    usual = min(num_columns, max(len(entries), 1))
+    columns = min(usual, max(round(num_columns * narrowness()), 1))
+    more_lines = math.ceil(len(entries) / columns) - math.ceil(len(entries) / usual)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_LINE_INCHES * more_lines)
+    figure.legend(list(entries.values()), list(entries), loc="outside upper left", ncols=columns)

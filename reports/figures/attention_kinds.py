@@ -11,7 +11,7 @@ import pandas as pd
 from reports.breakdown import by_kind
 from reports.palette import INK, KIND_COLOURS, ink_on
 from reports.panels import Boxes, note_beside, runs_by_group, shown, what_is_left_out
-from reports.style import bars_from_zero, legend_on_top, new_figure, readable
+from reports.style import bars_from_zero, legend_on_top, narrowness, new_figure, readable
 from reports.units import percent
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "time", 20
 TITLE = "Attention by kind"
+FITS_COLUMN = True
 
 _HATCH = "////"
 
@@ -59,7 +60,7 @@ def draw(runs: Runs) -> Figure | None:
         _draw_group(axes, frame[frame["group"] == group], widest)
         axes.set_title(readable(group))
         bars_from_zero(axes)
-        axes.set_xlim(0, 100 * widest * 1.12)
+        axes.set_xlim(0, 100 * widest * (1 + 0.12 / narrowness()))
     panels[-1].set_xlabel("share of the run's operator time (%)")
     legend_on_top(figure, _legend(frame))
     return figure
@@ -76,7 +77,7 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, widest: float) -> None:
             box = (left, position - 0.37, width, 0.74)
             fill, edge, hatch = (colour, "white", None) if is_core else ("white", colour, _HATCH)
             boxes.add(box, fill, edge=edge, hatch=hatch, line=0.4)
-            if is_core and width > 7 * widest:
+            if is_core and width > 7 * widest / narrowness():
                 axes.text(left + width / 2, position, percent(width / 100), ha="center", va="center_baseline",
                           fontsize=5.5, color=ink_on(colour))  # fmt: skip
             left += width

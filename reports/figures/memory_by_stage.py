@@ -11,7 +11,7 @@ import pandas as pd
 from reports.memory import stage_peaks
 from reports.palette import WEIGHTS, stack_colours
 from reports.panels import Boxes, shown, what_is_left_out
-from reports.style import bars_from_zero, byte_unit, legend_on_top, new_figure, readable
+from reports.style import bars_from_zero, byte_unit, legend_on_top, narrowness, new_figure, readable
 from reports.units import quantity
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "memory", 10
 TITLE = "Peak memory by stage"
+FITS_COLUMN = True
 
 _COLUMNS = 3
 
@@ -54,7 +55,7 @@ def draw(runs: Runs) -> Figure | None:
     if frame.empty:
         return None
     groups = list(frame["group"].unique())
-    columns = min(len(groups), _COLUMNS)
+    columns = min(len(groups), max(int(_COLUMNS * narrowness()), 1))
     lines = -(-len(groups) // columns)
     figure = new_figure(0.5 + 2.0 * lines)
     panels = figure.subplots(lines, columns, squeeze=False)

@@ -12,7 +12,7 @@ from reports.comparison import in_order
 from reports.memory import best_counter, stage_peaks
 from reports.palette import BAND, FAINT, WEIGHTS, stack_colours
 from reports.panels import shown, span_number, what_is_left_out
-from reports.style import byte_unit, legend_on_top, new_figure, readable
+from reports.style import byte_unit, legend_on_top, narrowness, new_figure, readable
 from reports.timeline import laid_out
 from reports.units import quantity
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "memory", 20
 TITLE = "Memory over time"
+FITS_COLUMN = True
 
 SECONDS, CALLS = "time since the start of the generation (s)", "stages, and operator calls within each"
 
@@ -145,8 +146,8 @@ def _shade_stages(axes: Axes, line: pd.DataFrame, axis_end: float) -> None:
     stages = starts.assign(end=ends)
     stages = stages[stages["stage"] != "generate"]  # what lies between the stages needs no name
     extents = stages.groupby("stage", sort=False).agg(start=("start", "min"), end=("end", "max"))
-    for stage, start, end in extents.itertuples():
-        if end - start > _LETTER_SHARE * len(stage) * axis_end:
+    for stage, start, end in extents.clip(upper=axis_end).itertuples():
+        if end - start > _LETTER_SHARE / narrowness() * len(stage) * axis_end:
             axes.annotate(readable(stage), ((start + end) / 2, 1), (0, 2), xycoords=("data", "axes fraction"), fontsize=5.5,
                           textcoords="offset points", color=FAINT, ha="center", annotation_clip=False)  # fmt: skip
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "time", 10
 TITLE = "Operator breakdown"
+FITS_COLUMN = True
 
 
 def data(runs: Runs) -> pd.DataFrame:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "optimizations", 20
 TITLE = "Operator breakdown, relative to the baseline"
+FITS_COLUMN = True
 
 _MAX_PAIRS = 10  # groups of two runs each, as in Golden et al. 2024, Fig. 6; of larger groups there is room for fewer
 _MAX_LABELLED = 20  # bars; more are too narrow for percentages

@@ -11,7 +11,7 @@ import pandas as pd
 from reports.comparison import MIN_EFFECT, latencies
 from reports.palette import BAND, FAINT, VERDICT_COLOURS
 from reports.panels import note_beside, shown, what_is_left_out
-from reports.style import new_figure, readable
+from reports.style import narrowness, new_figure, readable
 from reports.units import ratio
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "optimizations", 10
 TITLE = "Speed-up of a generation"
+FITS_COLUMN = True
 
 _AGAINST = {"ref": "reference", "box": "out of the box"}
 
@@ -66,10 +67,11 @@ def draw(runs: Runs) -> Figure | None:
     prefixes = [prefix for prefix in _AGAINST if frame[f"{prefix}_speedup"].notna().any()]
     figure = new_figure(0.6 + 0.155 * position)
     panels = figure.subplots(1, len(prefixes), squeeze=False, sharey=True)[0]
+    between = " " if narrowness() == 1 else "\n"
     for axes, prefix in zip(panels, prefixes, strict=True):
         _draw_panel(axes, frame, prefix, rows)
         axes.set_ylim(position - 1.0, -0.8)
-        axes.set_xlabel(f"speed-up over {_AGAINST[prefix]}")
+        axes.set_xlabel(f"speed-up over{between}{_AGAINST[prefix]}")
     ticks = {**{at: readable(str(group)) for group, at in headings.items()}}
     ticks |= {at: readable(frame.loc[index, "stack"]) for index, at in rows.items()}
     panels[0].set_yticks(list(ticks), list(ticks.values()))
@@ -100,4 +102,4 @@ def _draw_panel(axes: Axes, frame: pd.DataFrame, prefix: str, rows: dict[int, fl
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
     left, right = axes.get_xlim()
-    axes.set_xlim(left, right + 0.28 * (right - left))  # room for the words
+    axes.set_xlim(left, right + 0.28 / narrowness() ** 1.6 * (right - left))  # room for the words
