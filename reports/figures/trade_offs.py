@@ -91,7 +91,7 @@ def _memory(axes: Axes, rows: dict[float, dict[Any, Any]]) -> None:
         note_beside(axes, words, (whole, at))
     bars_from_zero(axes)
     largest = max(row["relative_memory"] for row in rows.values())
-    axes.set_xlim(0, 2.0 * largest)  # room for the words
+    axes.set_xlim(0, 2.15 * largest)  # room for the words
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 1.05 * largest])
     axes.set_xlabel("peak memory over out of the box")
 
@@ -114,7 +114,7 @@ def _time(axes: Axes, rows: dict[float, dict[Any, Any]]) -> None:
         note_beside(axes, f"{ratio(row['relative_time'])}{verdict}", (edge, at))
     axes.grid(axis="x")
     left, right = axes.get_xlim()
-    axes.set_xlim(left, right + 0.5 * (right - left))  # room for the words
+    axes.set_xlim(left, right + 0.6 * (right - left))  # room for the words
     axes.set_xlabel("time over out of the box")
 
 
@@ -135,7 +135,7 @@ def _fidelity(axes: Axes, rows: dict[float, dict[Any, Any]]) -> None:
             note_beside(axes, f"{row['psnr_db']:.1f} dB{ssim}", (row["psnr_db"], at))
         else:
             _say(axes, fidelity_words(row), 0, at)
-    axes.set_xlim(0, 2.3 * max(known, default=1.0))
+    axes.set_xlim(0, 2.6 * max(known, default=1.0))
     if known:
         axes.grid(axis="x")
         axes.set_xlabel("PSNR to out of the box (dB)")
