@@ -58,7 +58,7 @@ def fill(folder: Path, target: Target, node_packages: Path) -> Mapping[str, Whee
 
 def _project_requirements() -> list[Requirement]:
     try:
-        import tomllib
+        import tomllib  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:  # Python 3.10
         import tomli as tomllib  # pyright: ignore[reportMissingImports]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
