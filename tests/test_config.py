@@ -129,7 +129,7 @@ WRONG = {
         ["workload=stable_difusion", "did you mean stable_diffusion"],
     ),
     "an unknown optimization": (["optimization=[nope]"], ["nope", "flash_attention"]),
-    "an unknown study": (["study=paret"], ["study=paret", "did you mean pareto"]),
+    "an unknown study": (["study=paretto"], ["study=paretto", "did you mean pareto"]),
     "an unknown machine": (["machine=h1000"], ["machine=h1000", "a100_80gb"]),
     "an unknown group": (["workloads=parti"], ["workloads", "did you mean workload"]),
     "a word for a number": (["request.height=tall"], ["request.height=tall", "Integer"]),

@@ -38,7 +38,11 @@ def test_the_experiment_knows_its_words() -> None:
 
 @pytest.mark.parametrize(
     ("word", "said"),
-    [("workload=party", "did you mean parti"), ("request.hight=3", "request.hight"), ("request.height=x", "Integer")],
+    [
+        ("workload=party", "did you mean parti"),
+        ("request.heiight=3", "request.heiight"),
+        ("request.height=x", "Integer"),
+    ],
 )
 def test_complaints_are_sentences(word: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -40,7 +40,7 @@ def test_the_front_is_the_one_that_a_report_draws(tmp_path: Path, capsys: pytest
     ("words", "said"),
     [
         (["optimization=[],nope"], "optimization=nope: there is no such option"),
-        (["study=paret"], "did you mean pareto"),
+        (["study=paretto"], "did you mean pareto"),
         (["optimization=[],vae_slicing", "optimization.vae_slicing.num=1,2"], "optimization.vae_slicing.num"),
         (["--runs", "0", "optimization=[],vae_slicing"], "--runs=0: at least 1"),
     ],
