@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 STACK = "optimization"
-SEARCHED = (STACK, f"{STACK}.", "smallest_slice")
+SEARCHED = (STACK, "smallest_slice")
 """Keys that are searched, by their start. All others make another question, whose answers cannot be compared."""
 
 
@@ -125,12 +125,21 @@ def space(overrides: Sequence[str], study: Mapping[str, str]) -> Space:
         raise ConfigError(f"{STACK}: a search needs stacks to choose from, such as {STACK}=[],vae_slicing,[a,b]")
     arguments = tuple(_dimension(one) for one in sweeps if one is not stacks and _is_searched(one))
     swept = tuple(_choice(one) for one in sweeps if not _is_searched(one))
-    fixed = tuple(str(one.input_line) for one in every if not one.is_sweep_override())
-    return Space(_choice(stacks), arguments, swept, fixed)
+    # A fixed argument of an optimization has a meaning in some stacks only, as a searched one has: a choice of one.
+    single = [one for one in every if not one.is_sweep_override()]
+    of_stacks = tuple(
+        Choice(one.get_key_element(), (str(one.input_line).partition("=")[2],)) for one in single if _is_argument(one)
+    )
+    fixed = tuple(str(one.input_line) for one in single if not _is_argument(one))
+    return Space(_choice(stacks), (*arguments, *of_stacks), swept, fixed)
 
 
 def _is_searched(override: Override) -> bool:
     return override.get_key_element().startswith(SEARCHED) and "@" not in override.get_key_element()
+
+
+def _is_argument(override: Override) -> bool:
+    return override.get_key_element().startswith(f"{STACK}.")
 
 
 def _is_of(key: str, stack: str) -> bool:

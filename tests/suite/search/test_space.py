@@ -44,6 +44,16 @@ def test_an_argument_is_asked_for_where_its_optimization_is() -> None:
     assert found.suggest(trial(chosen)) == words  # pyright: ignore[reportArgumentType]
 
 
+def test_a_fixed_argument_is_for_the_stacks_that_have_it() -> None:
+    found = space(["optimization=[],a", "optimization.a.n=3", "scale=paper"], {})
+    assert found.fixed == ("scale=paper",)
+    assert set(found.samples()) == {
+        ("optimization=[]",),
+        ("optimization=a",),
+        ("optimization=a", "optimization.a.n=3"),
+    }
+
+
 def test_whole_numbers_stay_whole() -> None:
     found = space(["optimization=[],a", "optimization.a.n=int(interval(1,8))"], {})
     assert found.arguments == (Within("optimization.a.n", 1, 8),)
