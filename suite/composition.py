@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -59,3 +61,19 @@ def experiment_of(words: Sequence[str]) -> Experiment:
     from suite.build import build
 
     return build(*chosen(words), words)
+
+
+def words_by_key(words: Sequence[str]) -> dict[str, Override]:
+    """What was typed as Hydra reads it, later words for earlier ones; behind it the sweep of the study for keys not typed.
+
+    Raises:
+        ConfigError: Hydra's complaint, as a sentence.
+    """
+    parser = OverridesParser.create()
+    try:
+        typed = {one.get_key_element(): one for one in parser.parse_overrides(list(words))}
+    except HydraException as error:
+        raise explain(error) from None
+    params = composed([word for word in words if word.startswith("study=")]).hydra.sweeper.params or {}
+    own = {one.get_key_element(): one for one in parser.parse_overrides([f"{k}={v}" for k, v in params.items()])}
+    return typed | {key: one for key, one in own.items() if key not in typed}

@@ -121,21 +121,13 @@ def jobs_of(study: Study, always: Sequence[str], where: Where) -> list[Job]:
 
 def _sweep(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     """What every run is given, and the axes: those typed, and those of the study that nothing was typed for."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from suite.composition import words_by_key
 
-    from suite.composition import composed
-
-    parser = OverridesParser.create()
-    typed = {one.get_key_element(): one for one in parser.parse_overrides(list(arguments))}
-    fixed = [str(one.input_line) for one in typed.values() if not one.is_sweep_override()]
-    params = composed(fixed).hydra.sweeper.params or {}
-    swept = {one.get_key_element(): one for one in parser.parse_overrides([f"{k}={v}" for k, v in params.items()])}
-    axes = {key: one for key, one in typed.items() if one.is_sweep_override()}
-    axes |= {key: one for key, one in swept.items() if key not in typed}
-    return fixed, {key: list(_values(one)) for key, one in axes.items()}
+    every = words_by_key(arguments)
+    fixed = [str(one.input_line) for one in every.values() if not one.is_sweep_override()]
+    return fixed, {key: list(_values(one)) for key, one in every.items() if one.is_sweep_override()}
 
 
 def _values(override: Any) -> Iterator[str]:
     key = override.get_key_element()
-    values = override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
-    return (f"{key}={value}" for value in values)
+    return (f"{key}={value}" for value in override.sweep_string_iterator())

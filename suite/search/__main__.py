@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suite.complaints import exit_status
-from suite.composition import composed, experiment_of
+from suite.composition import experiment_of, words_by_key
 from suite.errors import ConfigError, RunFailedError, keep_for_exit
 from suite.experiment import Experiment
 from suite.progress import announce
@@ -56,18 +56,13 @@ def _search(options: argparse.Namespace) -> None:
         raise ConfigError("suite.search needs Optuna: pip install 'genscope[search]'")
     if options.runs < 1:
         raise ConfigError(f"--runs={options.runs}: at least 1 is accepted")
-    found = space(options.overrides, _sweep_of_study(options.overrides))
+    found = space(words_by_key(options.overrides).values())
     searches = list(found.searches())
     for words in searches:
         for chosen in found.samples():
             experiment_of((*words, *chosen))
     for words in searches:
         _search_one(found, words, options)
-
-
-def _sweep_of_study(overrides: Sequence[str]) -> dict[str, str]:
-    params = composed([word for word in overrides if word.startswith("study=")]).hydra.sweeper.params
-    return {} if params is None else {str(key): str(values) for key, values in params.items()}
 
 
 def _search_one(found: Space, words: Words, options: argparse.Namespace) -> None:

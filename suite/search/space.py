@@ -6,11 +6,10 @@ overrides + a study's own sweep -> searched dimensions (of the stack), swept one
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override
 
 from suite.errors import ConfigError
@@ -105,20 +104,16 @@ class Space:
         return (f"{STACK}={stack}", *(f"{one.key}={one.suggest(trial)}" for one in chosen))
 
 
-def space(overrides: Sequence[str], study: Mapping[str, str]) -> Space:
-    """The space that the words of a command span, with the sweep of its study where they say nothing.
+def space(words: Iterable[Override]) -> Space:
+    """The space that the words of a command span (`suite.composition.words_by_key`).
 
     Args:
-        overrides: in Hydra's grammar, such as ``optimization=[],[a,b]`` or ``optimization.a.num_slices=choice(2,4)``.
-        study: ``hydra.sweeper.params`` of the study that the words name.
+        words: in Hydra's grammar, such as ``optimization=[],[a,b]`` or ``optimization.a.num_slices=choice(2,4)``.
 
     Raises:
         ConfigError: there is no choice of stacks.
     """
-    typed = OverridesParser.create().parse_overrides(list(overrides))
-    keys = {one.get_key_element() for one in typed}
-    own = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in study.items()])
-    every = [*(one for one in own if one.get_key_element() not in keys), *typed]
+    every = list(words)
     sweeps = [one for one in every if one.is_sweep_override()]
     stacks = next((one for one in sweeps if one.get_key_element() == STACK), None)
     if stacks is None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from suite.composition import chosen, composed, experiment_of
+from suite.composition import chosen, composed, experiment_of, words_by_key
 from suite.errors import ConfigError
 
 WORDS = ["workload=parti", "optimization=[baseline_attention]", "request.num_inference_steps=3", "device=cpu"]
@@ -47,3 +47,12 @@ def test_the_experiment_knows_its_words() -> None:
 def test_complaints_are_sentences(word: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         composed([word])
+
+
+def test_what_is_typed_stands_before_the_study_s_sweep_and_later_words_for_earlier_ones() -> None:
+    found = words_by_key(["study=pareto", "workload=muse", "scale=smoke", "workload=parti"])
+    assert found["workload"].input_line == "workload=parti"
+    assert found["optimization"].is_sweep_override()
+    assert found["scale"].input_line == "scale=smoke"
+    with pytest.raises(ConfigError):
+        words_by_key(["scale=(("])
