@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,18 +73,51 @@ def test_what_is_about_the_suite_of_golden_et_al_runs_all_of_it(study: str, swep
     assert choices(swept(f"study={study}"))["workload"] == GOLDEN
 
 
-SIMULATED = (*SHARED, "optimization_matrix", "cost_of_ownership", "precision_ladder", "ladder", "pareto")
+def added(path: Path) -> list[str]:
+    """The words of a study's second command, as its header says them; none where it has one command only."""
+    header = " ".join(line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("#"))
+    found = re.search(r"[Aa]dd (\w+=.*?output_dir=[\w/]+)", header)
+    return shlex.split(found[1]) if found else []
 
 
-@pytest.mark.parametrize("study", SIMULATED)
-def test_studies_are_simulated_at_paper_scale_and_can_be_measured_at_smoke(study: str, swept: Callable) -> None:
-    config = swept(f"study={study}")
-    chosen = config.hydra.runtime.choices
-    assert (chosen.execution, chosen.scale) == ("simulate", "paper")
-    measured = swept(f"study={study}", "execution=measure", "scale=smoke", "~machine", "output_dir=elsewhere")
-    chosen = measured.hydra.runtime.choices
-    assert (chosen.execution, chosen.scale, measured.machine) == ("measure", "smoke", None)
-    assert measured.output_dir == "elsewhere"
+SECOND = {path.stem: words for path in STUDIES if (words := added(path))}
+"""The words that make a simulated study a measured one, or the other way round, by study."""
+MEASURED = sorted(SECOND.keys() - {"roofline", "streamlined_table_2"})
+"""Of these, the simulated ones."""
+
+
+def test_every_simulated_study_has_a_second_command(swept: Callable) -> None:
+    simulated = {
+        path.stem for path in STUDIES if swept(f"study={path.stem}").hydra.runtime.choices.execution == "simulate"
+    }
+    assert simulated == SECOND.keys() - {"streamlined_table_2"}
+
+
+@pytest.mark.parametrize("study", MEASURED)
+def test_studies_are_simulated_at_paper_scale_and_measured_at_smoke_with_the_words_of_their_header(
+    study: str, swept: Callable
+) -> None:
+    from suite.composition import words_by_key
+
+    once = [word for word in SECOND[study] if not words_by_key([word])[word.split("=")[0]].is_sweep_override()]
+    config, measured = swept(f"study={study}"), swept(f"study={study}", *once)
+    was, now = config.hydra.runtime.choices, measured.hydra.runtime.choices
+    assert (was.scale, now.scale) == ("paper", "smoke")
+    assert (was.execution, now.execution) == ("simulate", "measure")
+    assert measured.machine is None
+    assert measured.study == study
+
+
+@pytest.mark.parametrize("study", SECOND)
+def test_what_a_second_command_runs_lies_in_a_folder_of_its_own(study: str, swept: Callable) -> None:
+    assert f"output_dir={swept(f'study={study}').output_dir}" not in SECOND[study]
+
+
+@pytest.mark.parametrize(("study", "other"), SHARED.items(), ids=list(SHARED))
+def test_measured_runs_are_shared_as_simulated_ones_are(study: str, other: str, swept: Callable) -> None:
+    """But for roofline's, whose bytes a measured run does not tell: simulated models of that size, in their own folder."""
+    words, theirs = SECOND[study], SECOND[other]
+    assert words == theirs if study != "roofline" else words == ["scale=smoke", "output_dir=outputs/roofline_smoke"]
 
 
 def test_every_rung_of_the_ladder_extends_the_one_before(swept: Callable) -> None:
