@@ -13,6 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from suite.simulation.between_parts import BetweenParts
+from suite.simulation.inner_calls import InnerCalls
+from suite.simulation.known_operators import KnownOperators
 from suite.simulation.observer import Observer
 from suite.simulation.parts import fake_parts, sealed_modules, to_real
 from suite.simulation.replay import Known, Replay
@@ -67,13 +69,15 @@ class SealedCalls:
 
     Args:
         stages: where it is counted.
-        replay: what is known.
+        replay: what is known of sealed calls.
+        inner: what is known of calls inside the one that is simulated.
         replaying: whether that is used.
         say: told what is simulated.
     """
 
     stages: StageSpells
     replay: Replay
+    inner: InnerCalls
     replaying: bool
     say: Callable[[str], None]
 
@@ -90,6 +94,7 @@ class SealedCalls:
         memory = self.stages.observer.memory
         first_block = memory.next_block
         output = run()
+        self.inner.forget()
         spell, events = self.stages.cut()
         fakes = [leaf for leaf in tree_leaves(output) if isinstance(leaf, FakeTensor)]
         self.replay.remember(call, args, kwargs, spell, memory.template(events, first_block, fakes), output)
@@ -128,13 +133,14 @@ def simulate(
     mode = fake_parts(workload.parts)
     weights_bytes = storage_bytes(workload.parts.values())
     workload.placement = replace(workload.placement, device="cpu")
-    observer = Observer(device, BetweenParts.of(workload, mode))
+    observer = Observer(device, BetweenParts.of(workload, mode), KnownOperators(mode))
     stages = StageSpells(observer)
-    calls = SealedCalls(stages, Replay(mode, observer.memory), replaying, say)
+    inner = InnerCalls(mode, observer)
+    calls = SealedCalls(stages, Replay(mode, observer.memory), inner, replaying, say)
     stages.hold(tensor for part in workload.parts.values() for tensor in (*part.parameters(), *part.buffers()))
     with (
         observer.watching(workload.parts, workload.attention_rules),
-        sealed_modules(mode, calls),
+        sealed_modules(mode, calls, inner if replaying else None),
         watched_by([stages]),
         stage("generate"),
     ):

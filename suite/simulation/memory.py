@@ -7,7 +7,7 @@ events and an allocator can be run over all of them (`suite.simulation.caching_a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -28,6 +28,25 @@ class Template:
     """Storage of an output (its address) -> block."""
     kept: tuple[int, ...]
     """Blocks that outlive the call and are no output: caches that the module keeps."""
+
+
+class Mark(NamedTuple):
+    """A moment: how many events and blocks there were."""
+
+    num_events: int
+    first_block: int
+
+
+class Excerpt(NamedTuple):
+    """The events of a stretch that touched no block from before it; blocks are counted from its own first."""
+
+    blocks: tuple[int, ...]
+    sizes: tuple[int, ...]
+    num_blocks: int
+    held: Mapping[int, int]
+    """Bytes of the blocks that outlive it."""
+    held_by: Mapping[int, int]
+    """Storage (its address) -> block, of these."""
 
 
 class _Held(NamedTuple):
@@ -57,13 +76,18 @@ class LiveMemory:
         fresh = {
             storage._cdata: storage
             for storage in (tensor.untyped_storage() for tensor in outputs)
-            if storage._cdata not in aliased and not self._knows(storage._cdata) and storage.nbytes()
+            if storage._cdata not in aliased and not self._knows(storage._cdata)
         }
-        if not fresh and not scratch_bytes:
+        self.born(fresh.values(), scratch_bytes)
+
+    def born(self, storages: Collection[torch.UntypedStorage], scratch_bytes: int = 0) -> None:
+        """An operator allocated these, and needed temporaries meanwhile."""
+        storages = [storage for storage in storages if storage.nbytes()]
+        if not storages and not scratch_bytes:
             return
         self.sweep()
-        for key, storage in fresh.items():
-            self._held[key] = _Held(StorageWeakRef(storage), (self._allocate(storage.nbytes()),))
+        for storage in storages:
+            self._held[storage._cdata] = _Held(StorageWeakRef(storage), (self._allocate(storage.nbytes()),))
         if scratch_bytes:
             self._free(self._allocate(scratch_bytes))
 
@@ -90,7 +114,7 @@ class LiveMemory:
         """The events since the last cut."""
         self.sweep()
         self._sweep(self._weights)
-        events = Events(np.array(self._ids, np.int64), np.array(self._sizes, np.int64))
+        events = _in_order(Events(np.array(self._ids, np.int64), np.array(self._sizes, np.int64)))
         self._ids, self._sizes = [], []
         return events
 
@@ -152,6 +176,36 @@ class LiveMemory:
             sizes = np.append(sizes, [-self._bytes.pop(block) for block in kept])
         return Events(ids, sizes), blocks
 
+    def mark(self) -> Mark:
+        """This moment, for `since`."""
+        self.sweep()
+        return Mark(len(self._ids), self._num_blocks)
+
+    def since(self, mark: Mark) -> Excerpt | None:
+        """What happened since; None where something was freed that was there before."""
+        self.sweep()
+        first = mark.first_block
+        blocks = tuple(block - first for block in self._ids[mark.num_events :])
+        if blocks and min(blocks) < 0:
+            return None
+        held_by = {key: one.blocks[0] - first for key, one in self._held.items() if one.blocks[0] >= first}
+        held = {block - first: self._bytes[block] for block in range(first, self._num_blocks) if block in self._bytes}
+        return Excerpt(blocks, tuple(self._sizes[mark.num_events :]), self._num_blocks - first, held, held_by)
+
+    def repeat(self, excerpt: Excerpt) -> int:
+        """Let the same happen again; returns the first of its blocks."""
+        self.sweep()
+        first = self._num_blocks
+        self._num_blocks += excerpt.num_blocks
+        self._ids += [first + block for block in excerpt.blocks]
+        self._sizes += excerpt.sizes
+        self._bytes.update({first + block: size for block, size in excerpt.held.items()})
+        return first
+
+    def hold_block(self, storage: torch.UntypedStorage, block: int) -> None:
+        """The block lives as long as the storage."""
+        self._held[storage._cdata] = _Held(StorageWeakRef(storage), (block,))
+
     def hand_over(self, fake: torch.Tensor, real: torch.Tensor, block: int | None = None) -> None:
         """`real` stands from now on for `fake`, or for the `block` of a replayed call that returned one like it."""
         held = self._held.pop(fake.untyped_storage()._cdata, None) if block is None else None
@@ -177,6 +231,13 @@ class LiveMemory:
     def _free(self, block: int) -> None:
         self._ids.append(block)
         self._sizes.append(-self._bytes.pop(block))
+
+
+def _in_order(events: Events) -> Events:
+    """What is freed between two allocations is freed oldest first, however many times somebody looked meanwhile."""
+    is_free = events.sizes < 0
+    order = np.lexsort((np.where(is_free, events.ids, -1), np.cumsum(~is_free)))
+    return Events(events.ids[order], events.sizes[order])
 
 
 def affine_template(first: Template, second: Template, position: float) -> Template | None:

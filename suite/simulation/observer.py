@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from enum import Enum, auto
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,6 +25,8 @@ from suite.attribution.flops import FORMULAS, flops
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
 from suite.simulation.attention_kernels import Call, call_of, cuda_kernel, fake_backends
+from suite.simulation.known_operators import Call as OperatorCall
+from suite.simulation.known_operators import KnownOperators
 from suite.simulation.memory import LiveMemory
 from suite.simulation.scratch import scratch_bytes
 from suite.simulation.strides import as_real
@@ -32,7 +36,20 @@ COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 """Operators that are made of others in ATen itself. Python's own decompositions are left alone: no device runs them."""
 UNSAFE_VIEW = "aten::_unsafe_view"
 """A view whose schema does not say so."""
+ABSOLUTE = ("aten::as_strided",)
+"""Takes an offset in the storage: what it returns depends on the offset of what it is given."""
 KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
+
+
+class Kind(Enum):
+    """What is done about an operator."""
+
+    NO_WORK = auto()
+    COMPOSITE = auto()
+    """It is made of others, which are seen one by one."""
+    RESHAPING = auto()
+    """What it does to tensors cannot be repeated."""
+    ORDINARY = auto()
 
 
 class Observer(TorchDispatchMode):
@@ -41,16 +58,19 @@ class Observer(TorchDispatchMode):
     Args:
         device: ``cpu`` or ``cuda``: where the operators would run.
         compute: runs an operator, given its arguments and keyword arguments.
+        operators: what is known of operators on fake tensors.
     """
 
-    def __init__(self, device: str, compute: Callable[[Any, Any, Any], Any]) -> None:
+    def __init__(self, device: str, compute: Callable[[Any, Any, Any], Any], operators: KnownOperators) -> None:
         super().__init__()
+        self.operators = operators
         self.device, self.compute = device, compute
         self.tally = Tally()
         self.memory = LiveMemory()
         self._scopes: list[tuple[str | None, str | None]] = []
         self._core_depth = 0
         self._core_kernel = "math"
+        self._hooks: set[Any] = set()
 
     @contextmanager
     def watching(self, parts: Mapping[str, nn.Module], rules: Sequence[AttentionRule]) -> Iterator[None]:
@@ -71,11 +91,16 @@ class Observer(TorchDispatchMode):
         def leave(called: nn.Module, args: Any, output: Any) -> None:
             self._scopes.pop()
 
+        self._hooks |= {enter, leave}
         handles = (
             module.register_forward_pre_hook(enter, prepend=True),
             module.register_forward_hook(leave, always_call=True),
         )
         return lambda: [handle.remove() for handle in handles]
+
+    def owns(self, hook: Any) -> bool:
+        """Whether a hook of a module is this observer's, which tells modules apart and does nothing else."""
+        return hook in self._hooks
 
     @property
     def scope(self) -> tuple[str | None, str | None]:
@@ -86,26 +111,37 @@ class Observer(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = func._schema.name
-        if name.startswith("prim::"):
+        kind = _kind_of(func)
+        if kind is Kind.NO_WORK:
             return func(*args, **kwargs)
-        if name not in FORMULAS and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE):
+        if kind is Kind.COMPOSITE:
             with self:
                 return func._op_dk(COMPOSITE, *args, **kwargs)
+        call = self.operators.call(func, args, kwargs) if kind is not Kind.RESHAPING else None
+        effect = self.operators.find(call) if call is not None else None
+        if call is None or effect is None:
+            return self._run(func, args, kwargs, call)
+        output, storages = self.operators.repeat(call, effect)
+        self.memory.born(storages, effect.scratch_bytes)
+        self._count(func._schema.name, effect.cost, effect.precision)
+        return output
+
+    def _run(self, func: Any, args: Any, kwargs: Any, call: OperatorCall | None) -> Any:
+        """An operator that is not known yet."""
+        name, scratch = func._schema.name, 0
         output = as_real(self.device, func, args, self.compute(func, args, kwargs))
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
             self.memory.note(_tensors((args, kwargs)), _tensors(output), scratch)
-        self._count(name, args, kwargs, output, moves_nothing=func.is_view or name == UNSAFE_VIEW)
+        cost, precision = _cost(name, args, kwargs, output, moves_nothing=func.is_view or name == UNSAFE_VIEW)
+        self._count(name, cost, precision)
+        if call is not None:
+            self.operators.remember(call, output, scratch, cost, precision)
         return output
 
-    def _count(self, name: str, args: Any, kwargs: Any, output: Any, *, moves_nothing: bool) -> None:
+    def _count(self, name: str, cost: Cost, precision: str | None) -> None:
         path, kind = self.scope
-        inputs = list(_tensors((args, kwargs)))
-        shapes = [list(arg.shape) if isinstance(arg, torch.Tensor) else None for arg in args]
-        count = flops(name, shapes, args) if name in FORMULAS else None  # type: ignore[arg-type]
-        operator_class = taxonomy.operator_class(name)
-        part = None
+        operator_class, part = taxonomy.operator_class(name), None
         if self._core_depth:
             operator_class, part = "attention", "core"
             self._core_kernel = next(
@@ -113,14 +149,6 @@ class Observer(TorchDispatchMode):
             )
         elif kind is not None and operator_class in ("linear", "convolution"):
             part = "projection"
-        precision = next((_precision(tensor) for tensor in inputs if tensor.is_floating_point()), None)
-        cost = Cost(
-            calls=1,
-            flops=count or 0,
-            num_unknown=int(count is None and taxonomy.computes(name)),
-            bytes_read=0 if moves_nothing else sum(_bytes(tensor) for tensor in inputs),
-            bytes_written=0 if moves_nothing else sum(_bytes(tensor) for tensor in _tensors(output)),
-        )
         self.tally.add(RowKey(path, name, operator_class, kind, part, precision), cost)
 
     def attend(self, call: Call, run: Callable[[], Any]) -> Any:
@@ -171,6 +199,31 @@ class _AttentionWatch(TorchFunctionMode):
         ):  # others may stand in front of torch's own
             return function(*args, **kwargs)
         return self.observer.attend(call_of(args, kwargs), lambda: function(*args, **kwargs))
+
+
+@cache
+def _kind_of(func: Any) -> Kind:
+    name = func._schema.name
+    if name.startswith("prim::"):
+        return Kind.NO_WORK
+    if name not in FORMULAS and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE):
+        return Kind.COMPOSITE
+    return Kind.RESHAPING if torch.Tag.inplace_view in func.tags or name in ABSOLUTE else Kind.ORDINARY
+
+
+def _cost(name: str, args: Any, kwargs: Any, output: Any, *, moves_nothing: bool) -> tuple[Cost, str | None]:
+    """Of a call, and the number format that it computes in."""
+    inputs = list(_tensors((args, kwargs)))
+    shapes = [list(arg.shape) if isinstance(arg, torch.Tensor) else None for arg in args]
+    count = flops(name, shapes, args) if name in FORMULAS else None  # type: ignore[arg-type]
+    cost = Cost(
+        calls=1,
+        flops=count or 0,
+        num_unknown=int(count is None and taxonomy.computes(name)),
+        bytes_read=0 if moves_nothing else sum(_bytes(tensor) for tensor in inputs),
+        bytes_written=0 if moves_nothing else sum(_bytes(tensor) for tensor in _tensors(output)),
+    )
+    return cost, next((_precision(tensor) for tensor in inputs if tensor.is_floating_point()), None)
 
 
 def _tensors(tree: Any) -> Iterator[torch.Tensor]:

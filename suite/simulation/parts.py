@@ -25,6 +25,8 @@ from suite.simulation.strides import is_dense
 SealedCall = Callable[[nn.Module, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
 """Called for each outermost module call with the module, the call itself on fake tensors, and its real arguments; returns what
 the pipeline gets."""
+InnerCall = Callable[[Callable[..., Any], nn.Module, tuple[Any, ...], dict[str, Any]], Any]
+"""Called for each module call in a sealed one with ``Module.__call__``, the module and its arguments; gives its output."""
 
 
 def make_fake(parts: Iterable[nn.Module], mode: FakeTensorMode) -> None:
@@ -50,13 +52,15 @@ def make_fake(parts: Iterable[nn.Module], mode: FakeTensorMode) -> None:
 
 
 @contextmanager
-def sealed_modules(mode: FakeTensorMode, around: SealedCall) -> Iterator[None]:
-    """While this block runs, every outermost call of a module with fake weights goes through `around`."""
+def sealed_modules(mode: FakeTensorMode, around: SealedCall, within: InnerCall | None = None) -> Iterator[None]:
+    """While this block runs, outermost calls of modules with fake weights go through `around`, and inner ones `within`."""
     plain_call = nn.Module.__call__
     inside = False
 
     def sealed_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         nonlocal inside
+        if inside and within is not None:
+            return within(plain_call, module, args, kwargs)
         if inside or not has_fake_weights(module):
             return plain_call(module, *args, **kwargs)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +54,29 @@ class Tally:
 
     rows: dict[RowKey, list[int]] = field(default_factory=dict)
     attention: list[AttentionCall] = field(default_factory=list)
+    _repeated: dict[int, list[Any]] = field(default_factory=dict)
+    """What was counted as a whole, and how often, by identity."""
 
     def add(self, key: RowKey, cost: Cost) -> None:
         sums = self.rows.setdefault(key, [0] * len(cost))
         for index, value in enumerate(cost):
             sums[index] += value
 
+    def repeat(self, spell: Spell) -> None:
+        """Count all of it."""
+        self.attention += spell.attention
+        if (counted := self._repeated.get(id(spell))) is not None:
+            counted[1] += 1
+            return
+        self._repeated[id(spell)] = [spell, 1]
+        for key in spell.keys:  # rows come in the order in which they first ran
+            self.rows.setdefault(key, [0] * len(Cost._fields))
+
     def freeze(self) -> Spell:
         costs = np.array(list(self.rows.values()), np.int64).reshape(len(self.rows), len(Cost._fields))
+        places = {key: place for place, key in enumerate(self.rows)}
+        for spell, times in self._repeated.values():
+            costs[[places[key] for key in spell.keys]] += times * spell.costs
         return Spell(tuple(self.rows), costs, tuple(self.attention))
 
 

@@ -31,6 +31,10 @@ class Recipe:
     """Whether it cuts anything itself; if not, it makes the most of slices that others cut, with activations in place."""
 
 
+OF_RECIPE = "genscope_of_recipe"
+"""Attribute of a forward that `put_on` has put on."""
+
+
 def by_class(recipes: Iterable[Recipe]) -> Mapping[type, Recipe]:
     return {recipe.serves: recipe for recipe in recipes}
 
@@ -100,7 +104,14 @@ def put_on(module: nn.Module, recipe: Recipe, plan: SlicePlan) -> Callable[[], N
             return before(*args, **kwargs)
         return recipe.run(module, plan, *args, **kwargs)
 
+    setattr(forward, OF_RECIPE, True)
     return replace_forward(module, forward)
+
+
+def computes_by_own_code(module: nn.Module) -> bool:
+    """Whether calls of `module` go to its class's forward or to a recipe's, which keep nothing from one call to the next."""
+    forward = vars(module).get("forward")
+    return own_class(module) is type(module) and (forward is None or hasattr(forward, OF_RECIPE))
 
 
 def replace_forward(module: nn.Module, forward: Callable[..., Any]) -> Callable[[], None]:

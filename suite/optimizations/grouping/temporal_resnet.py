@@ -47,12 +47,13 @@ def run_temporal_resnet(
         return volume if embedding is None else volume + embedding
 
     count = plan.affordable(plan.pixel_slices * fineness, sum(row.numel() for row in rows))
-    bounds = cuts(rows[0].shape[2] * rows[0].shape[3], count)
+    flat = [pixels(row) for row in rows]
+    bounds = cuts(flat[0].shape[2], count)
     seen: Moments | None = None
     kept: list[Tensor | None] = []
     with computing_slice():
         for start, stop in bounds:
-            made = first(gathered(rows, start, stop))
+            made = first(gathered(flat, start, stop))
             here = Moments.of(made, resnet.norm2.num_groups)
             seen = here if seen is None else seen.joined(here)
             kept.append(None if plan.recompute else made)
@@ -60,12 +61,12 @@ def run_temporal_resnet(
         assert seen is not None
         second_affine = seen.affine(resnet.norm2)
         for index, (start, stop) in enumerate(bounds):
-            before, made = gathered(rows, start, stop), kept[index]
+            before, made = gathered(flat, start, stop), kept[index]
             made = first(before) if made is None else made
             kept[index] = None
             after = resnet.conv2(resnet.nonlinearity(normalized(made, second_affine, 1)))
             after += before if resnet.conv_shortcut is None else resnet.conv_shortcut(before)
-            scatter(module.time_mixer(before, after, image_only_indicator), rows, start, stop)
+            scatter(module.time_mixer(before, after, image_only_indicator), flat, start, stop)
             del before, made, after
 
 
@@ -75,17 +76,21 @@ def joined_rows(found: Sequence[Moments]) -> Moments:
     return Moments(found[0].count, mean, squares).pooled(len(mean))
 
 
-def gathered(rows: Sequence[Tensor], start: int, stop: int) -> Tensor:
-    """Some pixels of all frames as a volume ``[1, C, F, 1, n]``: one row of pixels, as far as convolutions are concerned."""
-    block = torch.cat([pixels(row)[..., start:stop] for row in rows])
+def gathered(flat: Sequence[Tensor], start: int, stop: int) -> Tensor:
+    """Some pixels of all frames as a volume ``[1, C, F, 1, n]``: one row of pixels, as far as convolutions are concerned.
+
+    Args:
+        flat: all frames in order, as `pixels` sees them.
+    """
+    block = torch.cat([row.narrow(2, start, stop - start) for row in flat])
     return block.transpose(0, 1)[None, :, :, None]
 
 
-def scatter(volume: Tensor, rows: Sequence[Tensor], start: int, stop: int) -> None:
+def scatter(volume: Tensor, flat: Sequence[Tensor], start: int, stop: int) -> None:
     """Write what `gathered` has read."""
     frames = volume[0, :, :, 0].transpose(0, 1)
-    for row, part in zip(rows, frames.split([len(row) for row in rows]), strict=True):
-        pixels(row)[..., start:stop] = part
+    for row, part in zip(flat, frames.split([len(row) for row in flat]), strict=True):
+        row.narrow(2, start, stop - start).copy_(part)
 
 
 def pixels(row: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suite.simulation.attention_kernels import call_of, cuda_kernel
 from suite.simulation.generation import simulate
+from suite.simulation.known_operators import KnownOperators
 from suite.simulation.observer import Observer
 from suite.simulation.scratch import scratch_bytes
 from suite.simulation.strides import as_real, view_strides
@@ -167,7 +168,9 @@ def test_a_simulated_gpu_falls_back_where_flash_refuses_a_mask(experiment: Calla
 
 
 def test_bytes_are_those_of_distinct_elements_and_views_move_none() -> None:
-    observer = Observer("cpu", lambda function, args, kwargs: function(*args, **kwargs))
+    observer = Observer(
+        "cpu", lambda function, args, kwargs: function(*args, **kwargs), KnownOperators(FakeTensorMode())
+    )
     x_BND, weight_DK = torch.randn(4, 3, 5), torch.randn(5, 6)
     with observer:
         torch.bmm(x_BND, weight_DK.expand(4, 5, 6))
