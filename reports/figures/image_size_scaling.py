@@ -156,7 +156,7 @@ def _log_axes(axes: Axes, sizes: list[float]) -> None:
     axes.set_yscale("log")
     apart = [size for size in sizes if size == min(sizes) or np.log2(size).is_integer()]
     axes.set_xticks(apart, [f"{size:g}" for size in apart])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.minorticks_off()
     axes.set_xlabel("image side (px)")
     axes.grid(axis="y")

@@ -108,7 +108,7 @@ def draw(runs: Runs) -> Figure | None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.minorticks_off()
     axes.set_xlabel("frames")
     axes.set_ylabel(f"{unit.symbol} of attention a step")
