@@ -17,7 +17,6 @@ GOLDEN = {"llama", "imagen", "stable_diffusion", "muse", "parti", "prod_image", 
 """The suite of Golden et al. 2024."""
 SHARED = {
     "operator_breakdown": "paper_simulation",
-    "flash_speedup": "paper_simulation",
     "sequence_length_trace": "paper_simulation",
     "temporal_spatial_attention": "paper_simulation",
     "roofline": "paper_simulation",

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from suite.record import Record
 
 PUBLISHED_SCALE = "paper"
-BASELINE, FLASH, ORIGINAL = "baseline_attention", "flash_attention", "out_of_the_box"
+FLASH, ORIGINAL = "flash_attention", "out_of_the_box"
+BASELINES = {"baseline_attention": "over math attention", "eager_attention": "over attention written out"}
+"""What "baseline attention" can mean: PyTorch's math kernel, which computes half precision in float32, or plain operators."""
 Basis = Literal["measured", "estimated", "counted", "simulated"]
 
 
@@ -126,10 +128,10 @@ class Evidence:
         ]  # fmt: skip
         return Evidence(self.runs, self.setting, self.swept, kept)
 
-    def pairs(self, **wanted: Any) -> Iterator[tuple[Case, Case]]:
-        """(baseline attention, Flash Attention) runs that differ in nothing else."""
+    def pairs(self, baseline: str, **wanted: Any) -> Iterator[tuple[Case, Case]]:
+        """(`baseline`, Flash Attention) runs that differ in nothing else."""
         flash = {case.group: case for case in self.select(stack=FLASH, **wanted)}
-        for case in self.select(stack=BASELINE, **wanted):
+        for case in self.select(stack=baseline, **wanted):
             if case.group in flash:
                 yield case, flash[case.group]
 

@@ -19,7 +19,7 @@ from suite.attribution.calls import Call
 from suite.attribution.context import Context
 from suite.attribution.events import Events
 from suite.attribution.nesting import Ints, Mask
-from suite.attribution.taxonomy import ATTENTION_KERNELS, ATTENTION_KINDS, SOFTMAX
+from suite.attribution.taxonomy import ATTENTION_KERNELS, ATTENTION_KINDS, EAGER, SOFTMAX
 
 _SDPA = "aten::scaled_dot_product_attention"
 _LENGTH_FIRST = frozenset(
@@ -169,7 +169,7 @@ def _eager_call(events: Events, first: _Product, second: _Product, heads: int | 
         query_length=first.q,
         key_length=first.k,
         head_dim=first.inner,
-        kernel="eager",
+        kernel=EAGER,
         precision=events.call(first.row).precision,
     )
 

@@ -44,6 +44,10 @@ ATTENTION_KERNELS: Mapping[str, str] = {
     "aten::_scaled_dot_product_attention_math_for_mps": "math",
 }
 """Which attention kernel an operator below ``aten::scaled_dot_product_attention`` stands for."""
+EAGER = "eager"
+"""The kernel of attention that is written out: products and a softmax."""
+CALLED = "attention_kernel"
+"""Attribute of a function that takes the place of torch's scaled_dot_product_attention: what its kernel is called."""
 
 _BY_NAME = {name: operator_class for operator_class, names in NAMES.items() for name in names.split()}
 

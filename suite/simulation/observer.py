@@ -151,12 +151,12 @@ class Observer(TorchDispatchMode):
             part = "projection"
         self.tally.add(RowKey(path, name, operator_class, kind, part, precision), cost)
 
-    def attend(self, call: Call, run: Callable[[], Any]) -> Any:
-        """Run a call of scaled_dot_product_attention and note it."""
+    def attend(self, call: Call, run: Callable[[], Any], kernel: str | None = None) -> Any:
+        """Run a call of scaled_dot_product_attention and note it; `kernel`: what it is called where it chooses none."""
         self._core_depth += 1
-        self._core_kernel = "math"
+        self._core_kernel = kernel or "math"
         try:
-            output = self._on_cuda(call, run) if self.device == "cuda" else run()
+            output = self._on_cuda(call, run) if self.device == "cuda" and kernel is None else run()
         finally:
             self._core_depth -= 1
         path, kind = self.scope
@@ -194,11 +194,10 @@ class _AttentionWatch(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if (
-            getattr(function, "__name__", None) != "scaled_dot_product_attention"
-        ):  # others may stand in front of torch's own
+        kernel = getattr(function, taxonomy.CALLED, None)
+        if kernel is None and getattr(function, "__name__", None) != "scaled_dot_product_attention":
             return function(*args, **kwargs)
-        return self.observer.attend(call_of(args, kwargs), lambda: function(*args, **kwargs))
+        return self.observer.attend(call_of(args, kwargs), lambda: function(*args, **kwargs), kernel)
 
 
 @cache

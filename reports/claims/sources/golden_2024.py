@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
 
 from reports.cache_hits import cache_hits
 from reports.claims.claim import read_source
-from reports.claims.evidence import FLASH, Case, Evidence, Reading
+from reports.claims.evidence import BASELINES, FLASH, Case, Evidence, Reading
 from reports.claims.growth import by_size, exponent, overtaking
 from reports.comparison import latencies
 from reports.units import percent, ratio, rounded
@@ -38,10 +38,11 @@ def linear_share_transformer_after_flash(evidence: Evidence) -> Iterator[Reading
 
 def flash_gain_diffusion_over_transformer(evidence: Evidence) -> Iterator[Reading]:
     groups = {CORE: "attention core", f"{CORE} and {PROJECTION}": "attention with projections", "": _WHOLE}
-    for segments, words in groups.items():
+    for (segments, words), (baseline, over) in product(groups.items(), BASELINES.items()):
         wanted = segments.split(" and ") if segments else None
         gains = {
-            family: _gains(evidence, wanted, family=family, media="image") for family in ("diffusion", "transformer")
+            family: _gains(evidence, baseline, wanted, family=family, media="image")
+            for family in ("diffusion", "transformer")
         }
         if not all(gains.values()):
             continue
@@ -51,7 +52,11 @@ def flash_gain_diffusion_over_transformer(evidence: Evidence) -> Iterator[Readin
         told = ", ".join(f"{name} {ratio(gain)}" for both in gains.values() for name, (gain, _) in both.items())
         run_ids = tuple(run for both in gains.values() for _, runs in both.values() for run in runs)
         yield Reading(
-            value=[min(ratios), max(ratios)], basis=evidence.time_basis, run_ids=run_ids, words=words, note=told
+            value=[min(ratios), max(ratios)],
+            basis=evidence.time_basis,
+            run_ids=run_ids,
+            words=f"{words}, {over}",
+            note=told,
         )
 
 
@@ -169,24 +174,24 @@ def temporal_l1_hit_rate_ratio(evidence: Evidence) -> Iterator[Reading]:
 
 
 def flash_end_to_end_speedup(evidence: Evidence, workload: str) -> Iterator[Reading]:
-    for baseline, flash in evidence.pairs(workload=workload):
-        before, after = evidence.seconds(baseline), evidence.seconds(flash)
-        if evidence.time_basis == "measured":
-            yield from _paired(evidence, flash)
-        elif before and after:
-            yield Reading(value=before / after, basis="estimated", run_ids=(baseline.run_id, flash.run_id))
+    for baseline, over in BASELINES.items():
+        for slow, flash in evidence.pairs(baseline, workload=workload):
+            before, after = evidence.seconds(slow), evidence.seconds(flash)
+            if evidence.time_basis == "measured":
+                yield from _paired(evidence, flash, baseline)
+            elif before and after:
+                ids = (slow.run_id, flash.run_id)
+                yield Reading(value=before / after, basis="estimated", run_ids=ids, words=over)
 
 
-def _paired(evidence: Evidence, flash: Case) -> Iterator[Reading]:
-    """The speed-up over baseline attention as it was measured in one run, where that was its reference."""
+def _paired(evidence: Evidence, flash: Case, baseline: str) -> Iterator[Reading]:
+    """The speed-up over a baseline as it was measured in one run, where that was its reference."""
     frame = latencies(evidence.runs)
-    rows = (
-        frame[(frame["run_id"] == flash.run_id) & (frame["reference"] == "baseline_attention")] if len(frame) else frame
-    )
+    rows = frame[(frame["run_id"] == flash.run_id) & (frame["reference"] == baseline)] if len(frame) else frame
     for row in rows[rows["ref_speedup"].notna()].to_dict("records") if len(rows) else ():
         yield Reading(
             value=row["ref_speedup"], low=row["ref_low"], high=row["ref_high"], basis="measured",
-            run_ids=(flash.run_id,), note=f"{row['ref_pairs']:.0f} paired trials",
+            run_ids=(flash.run_id,), words=BASELINES[baseline], note=f"{row['ref_pairs']:.0f} paired trials",
         )  # fmt: skip
 
 
@@ -211,10 +216,12 @@ def _largest_share(
     )  # fmt: skip
 
 
-def _gains(evidence: Evidence, segments: list[str] | None, **wanted: str) -> dict[str, tuple[float, tuple[str, str]]]:
-    """Speed-up of some segments by Flash Attention, by workload, with the two runs of each."""
+def _gains(
+    evidence: Evidence, over: str, segments: list[str] | None, **wanted: str
+) -> dict[str, tuple[float, tuple[str, str]]]:
+    """Speed-up of some segments by Flash Attention over a baseline, by workload, with the two runs of each."""
     found = {}
-    for baseline, flash in evidence.pairs(**wanted):
+    for baseline, flash in evidence.pairs(over, **wanted):
         seconds = [_by_segment(evidence.rows(case), "seconds") for case in (baseline, flash)]
         before, after = (float((part.reindex(segments) if segments else part).sum()) for part in seconds)
         if before > 0 and after > 0:

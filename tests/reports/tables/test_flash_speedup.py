@@ -24,13 +24,21 @@ def test_ratios_are_of_seconds_end_to_end_and_of_attention_in_both_readings(tmp_
     save_run(tmp_path, stack="baseline_attention", operators=rows(5.0))
     save_run(tmp_path, stack="flash_attention", operators=rows(1.0))
     (row,) = flash_speedup.build(load(tmp_path)).to_dict("records")
-    assert (row["math_s"], row["flash_s"]) == (8.0, 4.0)
+    assert (row["baseline_s"], row["flash_s"]) == (8.0, 4.0)
     assert row["speedup"] == pytest.approx(2)
     assert row["core_speedup"] == pytest.approx(5)
     assert row["attention_speedup"] == pytest.approx(3)
     assert row["core_share"] == pytest.approx(5 / 8)
     assert row["attention_share"] == pytest.approx(6 / 8)
     assert row["clock"] == "estimated time"
+
+
+def test_each_baseline_has_a_row(tmp_path: Path) -> None:
+    for stack, core_s in (("baseline_attention", 5.0), ("eager_attention", 3.0), ("flash_attention", 1.0)):
+        save_run(tmp_path, stack=stack, operators=rows(core_s))
+    table = flash_speedup.build(load(tmp_path)).set_index("over")
+    assert table["core_speedup"].to_dict() == pytest.approx({"math": 5, "eager": 3})
+    assert table["speedup"].to_dict() == pytest.approx({"math": 8 / 4, "eager": 6 / 4})
 
 
 def test_a_workload_with_one_of_the_two_kernels_has_no_row(tmp_path: Path) -> None:

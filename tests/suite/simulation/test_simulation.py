@@ -40,7 +40,7 @@ def frame(table) -> pd.DataFrame:
     return table.to_pandas()
 
 
-@pytest.mark.parametrize("stack", ["baseline_attention", "flash_attention"])
+@pytest.mark.parametrize("stack", ["baseline_attention", "eager_attention", "flash_attention"])
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_flops_and_attention_calls_are_those_of_a_measured_run(
     name: str, stack: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path

@@ -56,14 +56,16 @@ def test_projections_are_read_both_ways(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("slow", "verdict"), [(6.0, "agrees"), (20.0, "differs")])
 def test_gains_of_flash_attention_are_divided(tmp_path: Path, slow: float, verdict: str) -> None:
-    for stack, diffusion, transformer in (("baseline_attention", slow, 3.0), ("flash_attention", 1.0, 1.0)):
+    stacks = (("baseline_attention", slow, 3.0), ("eager_attention", 4.0, 2.0), ("flash_attention", 1.0, 1.0))
+    for stack, diffusion, transformer in stacks:
         rows = [operator("attention", diffusion, kind="spatial", part="core"), operator("linear", 1.0)]
         save_run(tmp_path, "stable_diffusion", (stack,), request=SD, operators=rows)
         rows = [operator("attention", transformer, kind="joint", part="core"), operator("linear", 1.0)]
         save_run(tmp_path, "muse", (stack,), family="transformer_masked", request=SD, operators=rows)
     found = judged(tmp_path, "flash_gain_diffusion_over_transformer")
-    assert found["attention core"] == (pytest.approx([slow / 3] * 2), verdict)
-    assert found["of a whole generation"][0] == pytest.approx([(slow + 1) / 2 / 2] * 2)
+    assert found["attention core, over math attention"] == (pytest.approx([slow / 3] * 2), verdict)
+    assert found["attention core, over attention written out"] == (pytest.approx([2.0, 2.0]), "agrees")
+    assert found["of a whole generation, over math attention"][0] == pytest.approx([(slow + 1) / 2 / 2] * 2)
 
 
 def test_sequence_lengths_are_read_three_ways(tmp_path: Path) -> None:
@@ -148,9 +150,12 @@ def test_arithmetic_intensity_is_over_that_of_llama(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("before", "verdict"), [(1.7, "agrees"), (5.0, "differs")])
 def test_end_to_end_speedup_of_estimates(tmp_path: Path, before: float, verdict: str) -> None:
-    for stack, seconds in (("baseline_attention", before), ("flash_attention", 1.0)):
+    for stack, seconds in (("baseline_attention", before), ("eager_attention", 1.65), ("flash_attention", 1.0)):
         save_run(tmp_path, "stable_diffusion", (stack,), request=SD, operators=[operator("attention", seconds)])
-    assert judged(tmp_path, "flash_end_to_end_speedup", "stable_diffusion") == {"": (pytest.approx(before), verdict)}
+    assert judged(tmp_path, "flash_end_to_end_speedup", "stable_diffusion") == {
+        "over math attention": (pytest.approx(before), verdict),
+        "over attention written out": (pytest.approx(1.65), "agrees"),
+    }
     assert judged(tmp_path, "flash_end_to_end_speedup", "imagen") == {}
 
 
