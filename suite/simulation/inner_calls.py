@@ -22,7 +22,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from suite.simulation.fakes import Description, described, made, new_storage, storage_of, tell, unseen
-from suite.simulation.memory import Excerpt
+from suite.simulation.memory_events import Excerpt
 from suite.simulation.observer import Observer
 from suite.simulation.tally import Spell, Tally
 from suite.slicing.recipe import computes_by_own_code

@@ -6,50 +6,29 @@ one mean the same.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from enum import Enum, auto
-from functools import cache
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Size, nn
 from torch.nn.attention import sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from suite.attribution import taxonomy
-from suite.attribution.flops import FORMULAS, flops
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
 from suite.simulation.attention_kernels import Call, call_of, cuda_kernel, fake_backends
 from suite.simulation.known_operators import Call as OperatorCall
 from suite.simulation.known_operators import KnownOperators
 from suite.simulation.memory import LiveMemory
+from suite.simulation.operator_calls import COMPOSITE, Kind, cost_of, kind_of, precision_of, tensors_in
 from suite.simulation.scratch import scratch_bytes
 from suite.simulation.strides import as_real
 from suite.simulation.tally import AttentionCall, Cost, RowKey, Tally
 
-COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
-"""Operators that are made of others in ATen itself. Python's own decompositions are left alone: no device runs them."""
-UNSAFE_VIEW = "aten::_unsafe_view"
-"""A view whose schema does not say so."""
-ABSOLUTE = ("aten::as_strided",)
-"""Takes an offset in the storage: what it returns depends on the offset of what it is given."""
 KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
-
-
-class Kind(Enum):
-    """What is done about an operator."""
-
-    NO_WORK = auto()
-    COMPOSITE = auto()
-    """It is made of others, which are seen one by one."""
-    RESHAPING = auto()
-    """What it does to tensors cannot be repeated."""
-    ORDINARY = auto()
 
 
 class Observer(TorchDispatchMode):
@@ -111,7 +90,7 @@ class Observer(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        kind = _kind_of(func)
+        kind = kind_of(func)
         if kind is Kind.NO_WORK:
             return func(*args, **kwargs)
         if kind is Kind.COMPOSITE:
@@ -132,8 +111,8 @@ class Observer(TorchDispatchMode):
         output = as_real(self.device, func, args, self.compute(func, args, kwargs))
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
-            self.memory.note(_tensors((args, kwargs)), _tensors(output), scratch)
-        cost, precision = _cost(name, args, kwargs, output, moves_nothing=func.is_view or name == UNSAFE_VIEW)
+            self.memory.note(tensors_in((args, kwargs)), tensors_in(output), scratch)
+        cost, precision = cost_of(func, args, kwargs, output)
         self._count(name, cost, precision)
         if call is not None:
             self.operators.remember(call, output, scratch, cost, precision)
@@ -165,13 +144,13 @@ class Observer(TorchDispatchMode):
             AttentionCall(
                 path,
                 kind,
-                int(torch.Size(batch).numel()),
+                int(Size(batch).numel()),
                 heads,
                 query_length,
                 call.key.shape[-2],
                 head_dim,
                 self._core_kernel,
-                _precision(call.query),
+                precision_of(call.query),
             )
         )
         return output
@@ -198,48 +177,3 @@ class _AttentionWatch(TorchFunctionMode):
         if kernel is None and getattr(function, "__name__", None) != "scaled_dot_product_attention":
             return function(*args, **kwargs)
         return self.observer.attend(call_of(args, kwargs), lambda: function(*args, **kwargs), kernel)
-
-
-@cache
-def _kind_of(func: Any) -> Kind:
-    name = func._schema.name
-    if name.startswith("prim::"):
-        return Kind.NO_WORK
-    if name not in FORMULAS and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE):
-        return Kind.COMPOSITE
-    return Kind.RESHAPING if torch.Tag.inplace_view in func.tags or name in ABSOLUTE else Kind.ORDINARY
-
-
-def _cost(name: str, args: Any, kwargs: Any, output: Any, *, moves_nothing: bool) -> tuple[Cost, str | None]:
-    """Of a call, and the number format that it computes in."""
-    inputs = list(_tensors((args, kwargs)))
-    shapes = [list(arg.shape) if isinstance(arg, torch.Tensor) else None for arg in args]
-    count = flops(name, shapes, args) if name in FORMULAS else None  # type: ignore[arg-type]
-    cost = Cost(
-        calls=1,
-        flops=count or 0,
-        num_unknown=int(count is None and taxonomy.computes(name)),
-        bytes_read=0 if moves_nothing else sum(_bytes(tensor) for tensor in inputs),
-        bytes_written=0 if moves_nothing else sum(_bytes(tensor) for tensor in _tensors(output)),
-    )
-    return cost, next((_precision(tensor) for tensor in inputs if tensor.is_floating_point()), None)
-
-
-def _tensors(tree: Any) -> Iterator[torch.Tensor]:
-    if isinstance(tree, torch.Tensor):
-        yield tree
-    elif isinstance(tree, (tuple, list)):
-        for branch in tree:
-            yield from _tensors(branch)
-    elif isinstance(tree, dict):
-        yield from _tensors(tuple(tree.values()))
-
-
-def _bytes(tensor: torch.Tensor) -> int:
-    """Of its distinct elements: what is expanded along a dimension is there once."""
-    sizes = [size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or not size]
-    return math.prod(sizes) * tensor.element_size()
-
-
-def _precision(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")

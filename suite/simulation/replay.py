@@ -17,7 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
 from suite.simulation.lists import Outline, changed_outline, lists_in, outline, refill
-from suite.simulation.memory import LiveMemory, Template, affine_template
+from suite.simulation.memory import LiveMemory
+from suite.simulation.memory_events import Template, affine_template
 from suite.simulation.parts import unobserved
 from suite.simulation.tally import Events, Ints, Spell, affine
 from suite.workload import call_variant

@@ -1,6 +1,6 @@
 """Operators that are not run again: the second outcome against a fake operator's own, shapes, strides, storages and all.
 
-Names for the mirror: suite.simulation.fakes.
+Names for the mirror: suite.simulation.fakes, suite.simulation.operator_calls.
 """
 
 from __future__ import annotations
