@@ -6,7 +6,7 @@ weights, rounded, and the same noise, rounded, since torch draws it in float32 a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,8 +51,13 @@ class Precision:
         handle = Handle(f"all weights are rounded from {before.precision} to {after.precision}")
         if kept:
             handle.changes += f", but for {len(kept)} that the library keeps in float32"
+        holders = [module._buffers for part in workload.parts.values() for module in part.modules()]
         for tensor in tensors:
-            if id(tensor) not in kept:
+            if id(tensor) in kept:
+                continue
+            if tensor._is_view():
+                _exchange(tensor, after.dtype, holders, handle)
+            else:
                 _cast(tensor, after.dtype, handle)
         workload.placement = after
         handle.on_revert(lambda: setattr(workload, "placement", before))
@@ -77,6 +82,23 @@ def kept_in_float32(part: nn.Module, precision: str) -> Iterator[torch.Tensor]:
                 for path, tensor in module.state_dict(keep_vars=True).items()
                 if names & set(path.split("."))
             )  # fmt: skip
+
+
+def _exchange(buffer: Any, dtype: torch.dtype, holders: Iterable[dict[str, Any]], handle: Handle) -> None:
+    """Put a rounded buffer in its place. One that is a view of another tensor cannot be of another type than that."""
+    rounded = buffer.to(dtype)
+    kept = buffer.cpu() if buffer.device.type == "cuda" else buffer
+    places = [(held, name) for held in holders for name, value in held.items() if value is buffer]
+    device = buffer.device
+    for held, name in places:
+        held[name] = rounded
+
+    def restore() -> None:
+        original = kept.to(device)
+        for held, name in places:
+            held[name] = original
+
+    handle.on_revert(restore)
 
 
 def _cast(tensor: Any, dtype: torch.dtype, handle: Handle) -> None:

@@ -26,10 +26,10 @@ class Description(NamedTuple):
     precision: torch.dtype
 
 
-def tell(values: Iterable[Any], told: list[Hashable], tensors: list[FakeTensor]) -> bool:
+def tell(values: Iterable[Any], told: list[Hashable], tensors: list[FakeTensor], *, of_real: bool = False) -> bool:
     """Append what there is to know of arguments, and the fake tensors among them; False where that cannot be told.
 
-    Real tensors have values, and so do fake ones that remember a constant.
+    Real tensors have values, and so do fake ones that remember a constant; with `of_real` values of real ones say nothing.
     """
     for value in values:
         if isinstance(value, FakeTensor):
@@ -39,8 +39,10 @@ def tell(values: Iterable[Any], told: list[Hashable], tensors: list[FakeTensor])
             tensors.append(value)
         elif type(value) in (tuple, list):
             told += (type(value), len(value))
-            if not tell(value, told, tensors):
+            if not tell(value, told, tensors, of_real=of_real):
                 return False
+        elif of_real and isinstance(value, torch.Tensor):
+            told += (value.shape, value.stride(), value.dtype)
         elif isinstance(value, TELLING):
             told += (type(value), value)
         else:

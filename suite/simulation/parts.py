@@ -7,12 +7,13 @@ shapes alone, and real zeros of its output's shape go back to the pipeline. Weig
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -124,13 +125,34 @@ def unobserved() -> AbstractContextManager[Any]:
 
 
 def to_real(leaf: Any) -> Any:
-    """Zeros in place of a fake tensor, in its order, of pages that the system hands out only where somebody writes."""
+    """Zeros in place of a fake tensor, in its order."""
     if not isinstance(leaf, FakeTensor):
         return leaf
     with unobserved():
-        pages = torch.from_numpy(np.zeros(max(leaf.numel() * leaf.element_size(), 1), np.uint8))
-        zeros = pages[: leaf.numel() * leaf.element_size()].view(leaf.dtype)
-        return zeros.as_strided(leaf.shape, leaf.stride()) if is_dense(leaf) else zeros.view(leaf.shape)
+        return zeros(geometry(leaf))
+
+
+class Geometry(NamedTuple):
+    """Of a tensor that fills its storage."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    """None: in order."""
+    precision: torch.dtype
+
+
+def geometry(tensor: torch.Tensor) -> Geometry:
+    """Of a copy of a tensor: in its order where that leaves no gaps."""
+    return Geometry(tuple(tensor.shape), tensor.stride() if is_dense(tensor) else None, tensor.dtype)
+
+
+def zeros(one: Geometry) -> torch.Tensor:
+    """Of pages that the system hands out only where somebody writes. To be called where no mode sees it."""
+    num_bytes = math.prod(one.shape) * one.precision.itemsize
+    # Not calloc's: it takes what was freed before, which it has to overwrite.
+    pages = torch.frombuffer(mmap.mmap(-1, max(num_bytes, 1)), dtype=torch.uint8)
+    flat = pages[:num_bytes].view(one.precision)
+    return flat.view(one.shape) if one.strides is None else flat.as_strided(one.shape, one.strides)
 
 
 def fake_parts(parts: Mapping[str, nn.Module]) -> FakeTensorMode:

@@ -60,6 +60,20 @@ def test_what_a_checkpoint_holds_is_rounded_and_comes_back_bit_for_bit() -> None
         assert tensor.dtype == before[name].dtype
 
 
+def test_a_buffer_that_is_a_view_is_put_aside_and_back() -> None:
+    """As Stable Diffusion 3's positions are: a view in another type than its base is what torch.compile cannot take."""
+    model = Model()
+    base = torch.randn(6, requires_grad=False)
+    model.register_buffer("seen", base[2:5])
+    handle = Precision("bfloat16").apply(workload_of(denoiser=model))
+    assert model.seen.dtype == torch.bfloat16
+    assert not model.seen._is_view()
+    assert torch.equal(model.seen, base[2:5].bfloat16())
+    handle.revert()
+    assert torch.equal(model.seen, base[2:5])
+    assert model.seen.dtype == base.dtype == torch.float32
+
+
 def test_what_the_library_keeps_in_float32_stays() -> None:
     """diffusers keeps its list in any half precision, transformers its own in float16 only."""
     model = Model()
