@@ -18,7 +18,7 @@ _LONGEST = 44
 """Letters that several names may have together."""
 _MARK = 3.0
 """Half the width of a point's mark, in points."""
-_HEIGHTS = (6.5, -6.5, 0, 13, -13, 19, -19, 26, -26, 33, -33, 40, -40)
+_HEIGHTS = (6.5, -6.5, 0, 13, -13, 19, -19, 26, -26, 33, -33, 40, -40, 47, -47, 54, -54, 61, -61)
 _SIDES = (("left", 5.0), ("right", -5.0), ("center", 0.0))
 
 Box = tuple[float, float, float, float]
