@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reports.studies import Study
     from suite.record import Record
 
-LARGEST_SVG_BYTES = 300_000
+LARGEST_SVG_BYTES = 400_000
 """A figure of more marks than fit into this is a PNG."""
 _MAX_ROWS = 80
 _ALT_CHARACTERS = 300
