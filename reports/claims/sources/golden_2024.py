@@ -217,15 +217,15 @@ def _largest_share(
 
 
 def _gains(
-    evidence: Evidence, over: str, segments: list[str] | None, **wanted: str
+    evidence: Evidence, baseline: str, segments: list[str] | None, **wanted: str
 ) -> dict[str, tuple[float, tuple[str, str]]]:
     """Speed-up of some segments by Flash Attention over a baseline, by workload, with the two runs of each."""
     found = {}
-    for baseline, flash in evidence.pairs(over, **wanted):
-        seconds = [_by_segment(evidence.rows(case), "seconds") for case in (baseline, flash)]
+    for slow, flash in evidence.pairs(baseline, **wanted):
+        seconds = [_by_segment(evidence.rows(case), "seconds") for case in (slow, flash)]
         before, after = (float((part.reindex(segments) if segments else part).sum()) for part in seconds)
         if before > 0 and after > 0:
-            found[baseline.workload] = (before / after, (baseline.run_id, flash.run_id))
+            found[slow.workload] = (before / after, (slow.run_id, flash.run_id))
     return found
 
 
