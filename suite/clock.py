@@ -7,6 +7,7 @@ pays for a synchronisation.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -54,6 +55,27 @@ class CudaClock:
 
     def elapsed_s(self, start: Any, end: Any) -> float:
         return start.elapsed_time(end) / 1e3
+
+
+@dataclass
+class StageSpan:
+    """A watcher (`suite.stage`) of the one span of a stage, which knows how long it took."""
+
+    clock: Clock
+    stage: str
+    _marks: list[Any] = field(default_factory=list)
+
+    def enter(self, name: str) -> None:
+        if name == self.stage:
+            self._marks.append(self.clock.mark())
+
+    exit = enter
+
+    def seconds(self) -> float:
+        """Waits for the device."""
+        start, end = self._marks
+        self.clock.synchronize()
+        return self.clock.elapsed_s(start, end)
 
 
 def clock_for(device: str) -> Clock:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ QUIET_KINETO = "6"
 
 @dataclass(frozen=True)
 class ProfiledGeneration:
-    """What one profiled generation told, and how long it took while being watched."""
+    """What one profiled generation told, and how long its ``generate`` stage took while being watched."""
 
     attribution: Attribution
     watched_s: float
@@ -55,13 +54,13 @@ def profiled(device: str, trace: Path, **options: Any) -> Iterator[Any]:
 
 
 def profile_generation(
-    workload: Workload, generate: Callable[[], object], scratch: Path, keep: bool
+    workload: Workload, generate: Callable[[], float], scratch: Path, keep: bool
 ) -> ProfiledGeneration:
     """Profile one generation.
 
     Args:
         workload: whose parts and attention rules are marked.
-        generate: does it, inside its ``generate`` stage, and returns when the device is done.
+        generate: does it, and returns the seconds of its ``generate`` stage once the device is done.
         scratch: where the trace is written.
         keep: whether the trace stays there, gzipped.
     """
@@ -71,9 +70,7 @@ def profile_generation(
         watched_by([StageScopes()]),
         module_scopes(workload.parts, workload.attention_rules),
     ):
-        start = time.perf_counter()
-        generate()
-        watched_s = time.perf_counter() - start
+        watched_s = generate()
     try:
         lengths = workload.temporal_lengths
         num_frames = lengths[0] if len(lengths) == 1 else None

@@ -90,7 +90,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What watching cost: one watched generation against the median quiet one of the same arm."""
+    """What watching cost: one watched generation against the median quiet one of the same arm, both by their ``generate`` stage
+    on the same clock."""
 
     probe: str
     watched_s: float

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from suite.clock import Clock, clock_for
+from suite.clock import Clock, StageSpan, clock_for
 from suite.optimizations.contract import Optimization, as_applied
 from suite.profiling import ProfiledGeneration, profile_generation
 from suite.protocol import MeasurementProtocol
@@ -73,15 +73,15 @@ class Subject:
         with watched_by(watchers), stage("generate"):
             self.last_output = self.workload.generate()
 
+    def timed_generation(self, watchers: Sequence[Watcher] = ()) -> float:
+        """One generation, and the seconds of its ``generate`` stage as the quiet pass takes them; the device is done then."""
+        span = StageSpan(self.clock, "generate")
+        self.generate([*watchers, span])
+        return span.seconds()
+
     def profile(self) -> ProfiledGeneration:
         """The run's own arm, generated once under the profiler. Made at the first call, shared by all probes."""
         if self._profile is None:
             with self.configured(STACK):
-                self._profile = profile_generation(
-                    self.workload, self._generate_to_the_end, self.scratch, self.save_trace
-                )
+                self._profile = profile_generation(self.workload, self.timed_generation, self.scratch, self.save_trace)
         return self._profile
-
-    def _generate_to_the_end(self) -> None:
-        self.generate()
-        self.clock.synchronize()

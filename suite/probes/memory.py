@@ -43,41 +43,40 @@ class Memory:
         subject.say("memory, a pass of its own")
         cuda = subject.workload.placement.device == "cuda"
         with subject.configured(STACK):
-            start = time.perf_counter()
-            tables = _observe_cuda(subject) if cuda else _observe_cpu(subject)
-            watched_s = time.perf_counter() - start
+            tables, watched_s = _observe_cuda(subject) if cuda else _observe_cpu(subject)
         return Observation(tables=tables, cost=ProbeCost(probe="memory", watched_s=watched_s))
 
 
-def _observe_cuda(subject: Subject) -> dict[str, pa.Table]:
+def _observe_cuda(subject: Subject) -> tuple[dict[str, pa.Table], float]:
     with ExitStack() as stack:
         try:
             device_bytes = stack.enter_context(nvml.opened(gpu_uuid())).process_bytes
         except UnavailableError:
             device_bytes = _unknown
         watcher = CudaMemory(storage_bytes(subject.workload.parts.values()), device_bytes)
-        subject.generate([watcher])
-    return watcher.tables()
+        watched_s = subject.timed_generation([watcher])
+    return watcher.tables(), watched_s
 
 
 def _unknown() -> None:
     """Device memory where there is no NVML."""
 
 
-def _observe_cpu(subject: Subject) -> dict[str, pa.Table]:
+def _observe_cpu(subject: Subject) -> tuple[dict[str, pa.Table], float]:
     path = subject.scratch / "memory.pt.trace.json"
     resident = ResidentMemory()
     stages = StageWindows(resident.sample)
     with profiled("cpu", path, profile_memory=True), watched_by([StageScopes(), stages]), resident.sampled():
-        subject.generate()
+        watched_s = subject.timed_generation()
     found = attribute(read_trace(path), weights_bytes=storage_bytes(subject.workload.parts.values()))
     path.unlink()
     assert found.memory is not None, "the profiler was asked for memory events"
     assert found.memory_peaks is not None, "the profiler was asked for memory events"
-    return {
+    tables = {
         "memory": pa.concat_tables([found.memory, resident.timeline(stages)]).sort_by("t_s"),
         "memory_peaks": with_resident_peaks(found.memory_peaks, resident, stages),
     }
+    return tables, watched_s
 
 
 @dataclass

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 from toy import Noted, ToyWorkload, toy_subject
 
+from suite.probes.contract import Probe
+from suite.probes.memory import Memory
+from suite.probes.operators import Operators
 from suite.workload import NotApplicableError
 
 
@@ -53,3 +57,40 @@ def test_the_trace_is_kept_where_tensorboard_looks(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.gz")] == [
         "trace/profile.pt.trace.json.gz"
     ]
+
+
+class HandClock:
+    """A clock that only tests move. It can be read only once the device is done, as events on a stream can."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.waits = True
+
+    def mark(self) -> float:
+        self.waits = True
+        return self.now_s
+
+    def synchronize(self) -> None:
+        self.waits = False
+
+    def elapsed_s(self, start: float, end: float) -> float:
+        assert not self.waits, "read before the device was done"
+        return end - start
+
+
+@pytest.mark.parametrize("probe", [Operators(), Memory()])
+def test_watching_costs_what_the_generation_took_and_not_the_garbage_before_it(
+    probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = HandClock()
+
+    def pass_by(seconds: float) -> None:
+        clock.now_s += seconds
+
+    subject = toy_subject(tmp_path, ToyWorkload(lambda call: pass_by(1.5)))
+    subject.clock = clock
+    monkeypatch.setattr(gc, "collect", lambda *generation: pass_by(20.0))
+    cost = probe.observe(subject).cost
+    assert clock.now_s >= 21.5, "the garbage was collected"
+    assert cost is not None
+    assert cost.watched_s == 1.5
