@@ -178,6 +178,11 @@ def call_variant(module: Any) -> Hashable:
     return None if tell is None else tell()
 
 
+def has_values(workload: Workload) -> bool:
+    """Whether there are numbers in its tensors. A simulation's has none, whatever device its `placement` says it stands for."""
+    return not any(weight.is_meta for part in workload.parts.values() for weight in part.parameters())
+
+
 def storage_bytes(modules: Iterable[nn.Module]) -> int:
     """Bytes that parameters and buffers of the modules hold, storage that they share counted once."""
     storages = {

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from suite.optimizations.contract import Handle
 from suite.optimizations.diffusers_hooks import hooked
-from suite.workload import UnsupportedError, Workload
+from suite.workload import UnsupportedError, Workload, has_values
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FirstBlockCache:
         handle = hooked(
             workload, "First Block Cache", lambda denoiser: apply_first_block_cache(denoiser, config), contexts=True
         )
-        if workload.placement.device == "meta":
+        if not has_values(workload):
             handle.revert()
             raise UnsupportedError("First Block Cache looks at values, which a simulation does not have")
         return handle

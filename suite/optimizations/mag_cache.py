@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from suite.optimizations.contract import Handle
 from suite.optimizations.diffusers_hooks import hooked
 from suite.stage import STEP_STAGES, stage, watched_by
-from suite.workload import NotApplicableError, UnsupportedError, Workload
+from suite.workload import NotApplicableError, UnsupportedError, Workload, has_values
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class MagCache:
         # One step more than there are: at the last one diffusers would print what it found and forget it.
         handle = self._put_on(workload, num_inference_steps=num_steps + 1, calibrate=True)
         try:
-            if workload.placement.device == "meta":
+            if not has_values(workload):
                 raise UnsupportedError("MagCache measures magnitudes first, and a simulation has no values")
             ratios = _Ratios(workload)
             with watched_by([ratios]), stage("generate"):

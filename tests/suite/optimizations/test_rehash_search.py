@@ -17,6 +17,7 @@ from torch import nn
 from suite.errors import ConfigError
 from suite.optimizations.rehash.schedules import relative_change
 from suite.optimizations.rehash.search import (
+    FEWEST_FULL_STEPS,
     checked_key_steps,
     num_full_steps_of,
     search_key_steps,
@@ -78,15 +79,21 @@ def test_more_similarity_asked_means_no_fewer_keys(drops: list[float], one: floa
     assert len(search_key_steps(similarity, low)) <= len(search_key_steps(similarity, high))
 
 
-@given(st.integers(1, 60), st.integers(1, 60))
-def test_even_spacing(num_steps: int, num_full: int) -> None:
-    found = uniform_key_steps(num_steps, num_full)
-    assert len(found) == min(num_steps, num_full) == len(set(found))
-    assert found[0] == 0
-    if len(found) > 1:
+@pytest.mark.parametrize("num_steps", range(1, 61))
+def test_what_is_asked_is_what_is_done_first_and_last_among_it(num_steps: int) -> None:
+    for num_full in range(FEWEST_FULL_STEPS, 62):
+        found = uniform_key_steps(num_steps, num_full)
+        assert len(found) == min(num_steps, num_full) == len(set(found))
+        assert (found[0], found[-1]) == (0, num_steps - 1)
         gaps = [after - before for before, after in itertools.pairwise(found)]
-        assert found[-1] == num_steps - 1
-        assert max(gaps) - min(gaps) <= 1
+        assert max(gaps, default=0) - min(gaps, default=0) <= 1
+
+
+@pytest.mark.parametrize("percent", range(1, 101))
+def test_a_fraction_is_rounded_up_from_what_is_written(percent: int) -> None:
+    """Whole numbers have no rounding: 0.28 of 25 is 7, where binary fractions make a little more than 7 of it."""
+    for num_steps in range(1, 101):
+        assert num_full_steps_of(num_steps, percent / 100) == -(-percent * num_steps // 100)
 
 
 def test_half_of_25_is_13() -> None:

@@ -7,6 +7,7 @@ suite.optimizations.rehash.last_layer, suite.optimizations.rehash.schedules, sui
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -406,10 +407,10 @@ def test_what_cannot_be_says_why(smoke_workload: Callable) -> None:
     with pytest.raises(NotApplicableError, match="every one of the 3 steps"):
         rehash(num_full_steps=3).apply(smoke_workload("animatediff"))
     loop = on_latents(ddim_step([900]), num_steps=2)
-    with applied(rehash(num_full_steps=1), loop), pytest.raises(UnsupportedError, match="already reuses"):
+    with applied(rehash(key_steps=[0]), loop), pytest.raises(UnsupportedError, match="already reuses"):
         DeepCache(2).apply(loop)
     assert type(loop.parts["denoiser"]) is type(motion_unet())
-    loop.placement = replace(loop.placement, device="meta")
+    loop.parts["denoiser"].to("meta")
     for key in ("online_threshold", "similarity_threshold"):
         with pytest.raises(UnsupportedError, match=f"{key} looks at values, which a simulation does not have"):
             rehash(**{key: 0.5}).apply(loop)
@@ -419,14 +420,28 @@ def test_what_cannot_be_says_why(smoke_workload: Callable) -> None:
     ("values", "message"),
     [
         ({"reuse": "everything"}, "reuse=everything: one of rehash, recursion, last_layer"),
-        ({"fraction": 0}, "fraction=0"),
-        ({"num_full_steps": 0}, "num_full_steps=0"),
+        ({"fraction": 0}, "fraction=0: a number above 0 and at most 1"),
+        ({"fraction": "half"}, "fraction=half: a number"),
+        ({"num_full_steps": 1}, "num_full_steps=1: a whole number of at least 2 .* always full"),
+        ({"num_full_steps": 2.5}, "num_full_steps=2.5: a whole number"),
+        ({"num_full_steps": True}, "num_full_steps=True: a whole number"),
+        ({"key_steps": 3}, "key_steps=3: a list of steps"),
+        ({"key_steps": [0, 1.5]}, r"key_steps=\[0, 1.5\]: a list of steps"),
+        ({"key_steps": "0,2"}, "key_steps=0,2: a list of steps"),
+        ({"similarity_threshold": math.nan}, "similarity_threshold=nan: a number of at least -1"),
+        ({"online_threshold": -1}, "online_threshold=-1: a number above 0"),
         ({"num_full_steps": 3, "online_threshold": 0.1}, "num_full_steps and online_threshold are set"),
     ],
 )
 def test_wrong_values_are_one_sentence(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         rehash(**values)
+
+
+def test_a_fraction_below_two_steps_means_the_first_and_the_last() -> None:
+    loop = on_latents(ddim_step([900, 800, 700]), num_steps=3)
+    with applied(rehash(fraction=0.01), loop) as handle:
+        assert handle.changes.startswith("2 of 3 steps (0, 2) run in full")
 
 
 def test_listed_key_steps_must_exist() -> None:
