@@ -102,7 +102,9 @@ def _row(record: Record, folder: Path) -> dict[str, Any]:
     # out.
     request = record.config.get("request")
     asked = request if isinstance(request, Mapping) else record.request
-    row |= {f"request_{key}": _plain(value) for key, value in asked.items()}
+    workload = record.config.get("workload")
+    called = workload.get("call_arguments", {}) if isinstance(workload, Mapping) else {}
+    row |= {f"request_{key}": _plain(value) for key, value in {**asked, **called}.items()}
     return row
 
 

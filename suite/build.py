@@ -53,6 +53,7 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
     identity = _identity(values, choices, chosen, request, placement) | _machine_identity(machine)
     run_id = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     target = values["workload"]["_target_"]
+    make_workload = _workload_maker(target, chosen["dimensions"], _call_arguments(values), request, weights, placement)
     return Experiment(
         run_id=run_id,
         name=_folder_name(name, scale, values["optimization"], run_id),
@@ -66,7 +67,7 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
         placement=placement,
         device_settings=_select(DeviceSettings, values["device"]),
         protocol=MeasurementProtocol(**values["protocol"]),
-        make_workload=_workload_maker(target, chosen["dimensions"], request, weights, placement),
+        make_workload=make_workload,
         stack=_instantiate_all(values["optimization"]),
         reference=_instantiate_all(values["reference"]),
         probes=_instantiate_all(values["probe"]),
@@ -127,6 +128,13 @@ def _chosen_scale(values: Mapping[str, Any], workload: str, scale: str) -> Mappi
     return scales[scale]
 
 
+def _call_arguments(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = values["workload"].get("call_arguments") or {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"workload.call_arguments={found}: set one by name, workload.call_arguments.NAME=VALUE")
+    return found
+
+
 def _with_defaults(asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """What the user asked for, with the workload's own figure wherever nothing was."""
     return {key: defaults.get(key) if value is None else value for key, value in asked.items()}
@@ -173,10 +181,12 @@ def _identity(
 ) -> dict[str, Any]:
     """What makes two runs the same: everything that could change a number, resolved, and nothing else."""
     identity = {key: value for key, value in values.items() if key not in (*NOT_IDENTITY, "machine")}
+    called = _call_arguments(values)
     identity["workload"] = {
         "name": choices["workload"],
         "_target_": values["workload"]["_target_"],
         "dimensions": chosen["dimensions"],
+        **({"call_arguments": called} if called else {}),  # none keeps the identity of runs that know no such thing
     }
     identity["execution"] = {"name": choices["execution"], **values["execution"]}
     identity["request"] = {name: getattr(request, name) for name in request.__slots__}
@@ -197,9 +207,18 @@ def _folder_name(workload: str, scale: str, stack: Mapping[str, Any], run_id: st
 
 
 def _workload_maker(
-    target: str, dimensions: Mapping[str, Any], request: Request, weights: Weights, placement: Placement
+    target: str,
+    dimensions: Mapping[str, Any],
+    call_arguments: Mapping[str, Any],
+    request: Request,
+    weights: Weights,
+    placement: Placement,
 ) -> Callable[..., Workload]:
     def make(elsewhere: Placement | None = None) -> Workload:
-        return find_target(target)(**dimensions, request=request, weights=weights, placement=elsewhere or placement)
+        build_it, given = find_target(target), {"call_arguments": call_arguments} if call_arguments else {}
+        if given and "call_arguments" not in inspect.signature(build_it).parameters:
+            names = ", ".join(f"workload.call_arguments.{name}" for name in call_arguments)
+            raise ConfigError(f"{names}: {target.rpartition('.')[2]} calls no pipeline of diffusers that could take it")
+        return build_it(**dimensions, **given, request=request, weights=weights, placement=elsewhere or placement)
 
     return make

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 # Optional[...] is spelled out: OmegaConf 2.3 reads annotations at run time and Python 3.10 must be able to evaluate them.
 
@@ -93,12 +93,18 @@ class ScaleConfig:
     """``smoke``, ``small`` or ``paper``: a key of the workload's ``scales``."""
 
 
+def _workload() -> Any:
+    """``call_arguments`` is open: any key may be set in it, since only the pipeline knows which there are."""
+    return OmegaConf.create({"call_arguments": OmegaConf.create({}, flags={"struct": False})})
+
+
 @dataclass
 class Config:
     """The root. Groups first, then single values."""
 
-    workload: Any = MISSING
-    """What is measured: a family of models and its pipeline."""
+    workload: Any = field(default_factory=_workload)
+    """What is measured: a family of models and its pipeline. ``call_arguments``: what a pipeline of diffusers is called with
+    besides the request, by its own words."""
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     request: RequestConfig = field(default_factory=RequestConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)

@@ -14,7 +14,7 @@ import yaml
 from conftest import ROOT
 
 CONF = ROOT / "conf"
-RUNTIME = {"self", "request", "weights", "placement"}
+RUNTIME = {"self", "request", "weights", "placement", "call_arguments"}
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml"))
 
 

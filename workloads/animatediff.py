@@ -15,6 +15,7 @@ from suite.errors import ConfigError
 from suite.workload import Placement, Request, Weights
 from workloads.components import Description
 from workloads.diffusers_pipeline import DiffusersPipeline
+from workloads.pipeline_arguments import NO_ARGUMENTS
 
 
 class AnimateDiff(DiffusersPipeline):
@@ -35,12 +36,14 @@ class AnimateDiff(DiffusersPipeline):
         request: Request,
         weights: Weights,
         placement: Placement,
+        call_arguments: Mapping[str, Any] = NO_ARGUMENTS,
     ) -> None:
         longest = components["unet"]["config"]["motion_max_seq_length"]
         if request.num_frames is None or request.num_frames > longest:
             raise ConfigError(f"request.num_frames={request.num_frames}: the motion modules take 1 to {longest} frames")
         self.motion_adapter = motion_adapter
-        super().__init__(pipeline, components, arguments, request=request, weights=weights, placement=placement)
+        run_time: dict[str, Any] = {"request": request, "weights": weights, "placement": placement}
+        super().__init__(pipeline, components, arguments, **run_time, call_arguments=call_arguments)
 
     def replacements(self, components: Description, placement: Placement) -> dict[str, Any]:
         if self.motion_adapter is None:

@@ -7,6 +7,7 @@ With ``weights=random`` the configuration files suffice: ``model_index.json`` an
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from suite.errors import ConfigError
 from suite.workload import Placement, Request, Weights
 from workloads.components import build_pipeline, load_pretrained, needs_stand_in, read_description
 from workloads.diffusers_pipeline import DiffusersWorkload
+from workloads.pipeline_arguments import NO_ARGUMENTS
 from workloads.tokenizer import NOTE
 
 CONFIGURATION_FILES = ("*.json", "*.txt", "*.model")
@@ -27,16 +29,25 @@ class DiffusersFolder(DiffusersWorkload):
 
     Args:
         pipeline: a folder made by ``save_pretrained``, one that holds its configuration files alone, or a hub id.
+        call_arguments: more keyword arguments of the pipeline's ``__call__``.
     """
 
-    def __init__(self, pipeline: str | None, *, request: Request, weights: Weights, placement: Placement) -> None:
+    def __init__(
+        self,
+        pipeline: str | None,
+        *,
+        request: Request,
+        weights: Weights,
+        placement: Placement,
+        call_arguments: Mapping[str, Any] = NO_ARGUMENTS,
+    ) -> None:
         if not pipeline:
             raise ConfigError("workload.pipeline is not set: a folder or hub id is needed, workload.pipeline=FOLDER")
         if weights.pretrained:
             built, notes = load_pretrained(DiffusionPipeline, weights, placement), []
         else:
             built, notes = _build(pipeline, weights.seed, placement)
-        super().__init__(built, {}, request, placement, notes)
+        super().__init__(built, {}, call_arguments, request, placement, notes)
 
 
 def _build(pipeline: str, seed: int, placement: Placement) -> tuple[Any, list[str]]:

@@ -26,7 +26,9 @@ from workloads.components import (
 from workloads.media_files import save_images, save_videos
 from workloads.pipeline_arguments import (
     IMAGE_NOTE,
+    NO_ARGUMENTS,
     call_parameters,
+    check_call_arguments,
     check_request,
     completed,
     makes_video,
@@ -43,17 +45,28 @@ class DiffusersWorkload(Workload):
 
     Args:
         pipeline: on its device, in its data type.
-        arguments: more keyword arguments of the pipeline's ``__call__``.
+        arguments: more keyword arguments of the pipeline's ``__call__``, which belong to the model.
+        call_arguments: the user's, which come before those.
+
+    Raises:
+        ConfigError: the pipeline takes no such request or call argument.
     """
 
     def __init__(
-        self, pipeline: Any, arguments: Mapping[str, Any], request: Request, placement: Placement, notes: Sequence[str]
+        self,
+        pipeline: Any,
+        arguments: Mapping[str, Any],
+        call_arguments: Mapping[str, Any],
+        request: Request,
+        placement: Placement,
+        notes: Sequence[str],
     ) -> None:
         self.pipeline = pipeline
         self.placement = placement
         check_request(pipeline, request)
+        check_call_arguments(pipeline, call_arguments, request)
         self.request = completed(pipeline, request)
-        self.extra_arguments = dict(arguments)
+        self.extra_arguments = {**arguments, **call_arguments}
         components, unknown = find_parts(pipeline)
         self.parts = {name: single(modules) for name, modules in components.items()}
         for part in self.parts.values():
@@ -61,7 +74,7 @@ class DiffusersWorkload(Workload):
         self.media = "video" if makes_video(pipeline) else "image"
         self.family = "diffusion_latent" if "decoder" in components else "diffusion_pixel"
         self.attention_rules = attention_rules(self.parts, self.media)
-        image = [IMAGE_NOTE] if "image" in pipeline_arguments(pipeline, self.request, arguments) else []
+        image = [IMAGE_NOTE] if "image" in pipeline_arguments(pipeline, self.request, self.extra_arguments) else []
         self.notes = (*notes, *unknown, *image, *_linear_attention(self.parts))
         self.stages = PipelineStages(pipeline, components)
 
@@ -105,7 +118,7 @@ class DiffusersPipeline(DiffusersWorkload):
     Args:
         pipeline: a class of diffusers, such as ``StableDiffusionPipeline``.
         components: the pipeline's description, see `workloads.components`.
-        arguments: more keyword arguments of the pipeline's ``__call__``.
+        arguments, call_arguments: as `DiffusersWorkload` takes them.
     """
 
     standing_notes: ClassVar[Sequence[str]] = ()
@@ -120,6 +133,7 @@ class DiffusersPipeline(DiffusersWorkload):
         request: Request,
         weights: Weights,
         placement: Placement,
+        call_arguments: Mapping[str, Any] = NO_ARGUMENTS,
     ) -> None:
         pipeline_class = find_class(f"diffusers.{pipeline}")
         notes = list(self.standing_notes)
@@ -129,7 +143,7 @@ class DiffusersPipeline(DiffusersWorkload):
         else:
             built = build_pipeline(pipeline_class, components, placement, weights.seed)
             notes += [NOTE] if needs_stand_in(components) else []
-        super().__init__(built, arguments, request, placement, notes)
+        super().__init__(built, arguments, call_arguments, request, placement, notes)
 
     def replacements(self, components: Description, placement: Placement) -> dict[str, Any]:
         """Components that a pretrained pipeline is loaded with instead of its own: those that are left out here."""

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,19 @@ SPELLINGS = {
     "guidance_scale": ("guidance_scale", "max_guidance_scale"),
 }
 """What pipelines call the values of a request, the first that fits."""
+OTHER_WORDS = {
+    "prompt": "prompt",
+    "negative_prompt": "negative_prompt",
+    "generator": "seed",
+    "batch_size": "batch_size",
+}
+"""Further words of pipelines for what a request says."""
+PER_PROMPT = re.compile("num_.*_per_prompt")
+"""How many a pipeline makes of each prompt: the request's batch."""
+OURS = re.compile("output_type|return_dict|clean_caption|use_resolution_binning|callback.*")
+"""What a pipeline is called with so that its output can be read and its steps be told apart."""
+LISTS_OF_STEPS = ("timesteps", "sigmas")
+NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 NEEDS_IMAGE = re.compile("ImageToVideo|Image2Video|Img2Img|Inpaint|Edit|Upscale|SuperResolution")
 """Pipelines that cannot run without an image, even where their signature has a default for it."""
 SYNTHETIC_SIZE = 512
@@ -67,6 +81,25 @@ def check_request(pipeline: Any, request: Request) -> None:
     factor = temporal_compression(pipeline)
     if request.num_frames is not None and (request.num_frames - 1) % factor:
         raise ConfigError(f"request.num_frames={request.num_frames}: {factor} k + 1 frames are needed")
+
+
+def check_call_arguments(pipeline: Any, given: Mapping[str, Any], request: Request) -> None:
+    """Raise `ConfigError` for an argument that the pipeline does not take, or that is set elsewhere already."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    taken = {name for name, one in call_parameters(pipeline).items() if one.kind in named} - {"self"}
+    elsewhere = {spelled(pipeline, key): key for key in SPELLINGS} | OTHER_WORDS
+    elsewhere |= {name: "batch_size" for name in taken if PER_PROMPT.fullmatch(name)}
+    free = sorted(name for name in taken if name not in elsewhere and not OURS.fullmatch(name))
+    for name, value in given.items():
+        said = f"workload.call_arguments.{name}"
+        if name in elsewhere and name in taken:
+            raise ConfigError(f"{said}={value}: that is said by request.{elsewhere[name]}")
+        if name not in free:
+            why = "genscope sets it itself" if name in taken else f"{type(pipeline).__name__} takes no such argument"
+            raise ConfigError(f"{said}: {why}; accepted: {', '.join(free)}")
+        steps = request.num_inference_steps
+        if name in LISTS_OF_STEPS and isinstance(value, list) and steps is not None and len(value) != steps:
+            raise ConfigError(f"{said} has {len(value)} entries: request.num_inference_steps={steps} are needed")
 
 
 def spatial_multiple(pipeline: Any) -> int:
@@ -117,7 +150,8 @@ def pipeline_arguments(pipeline: Any, request: Request, extra: Mapping[str, Any]
     arguments = {name: value for name, value in given.items() if name in accepted} | dict(extra)
     missing = [name for name, parameter in accepted.items() if _is_required(parameter) and name not in arguments]
     if missing:
-        raise ConfigError(f"{type(pipeline).__name__} needs {', '.join(missing)}: nothing stands in for that")
+        options = ", ".join(f"workload.call_arguments.{name}" for name in missing)
+        raise ConfigError(f"{type(pipeline).__name__} needs {options}: nothing stands in for that")
     return arguments
 
 

@@ -63,6 +63,14 @@ def test_groups_are_named_by_what_differs(tmp_path: Path) -> None:
     assert sorted(groups) == ["parti", "stable_diffusion, height=1024", "stable_diffusion, height=512"]
 
 
+def test_what_pipelines_were_called_with_tells_groups_apart(tmp_path: Path) -> None:
+    record = load_record(make_run(tmp_path, "stable_diffusion", num_trials=2, folder="a"))
+    called = record.config | {"workload": {"name": "stable_diffusion", "call_arguments": {"clip_skip": 1}}}
+    save(msgspec.structs.replace(record, run_id="ffff", config=called), {}, tmp_path / "b")
+    groups = list(load(tmp_path).runs["group"])
+    assert groups == ["stable_diffusion, clip_skip=None", "stable_diffusion, clip_skip=1"]
+
+
 def test_two_runs_of_one_stack_are_told_apart_and_the_latest_finished_one_keeps_the_name(tmp_path: Path) -> None:
     record = load_record(make_run(tmp_path, "parti", num_trials=2, folder="a"))
     failed = Outcome(status="failed", reason="no")

@@ -41,7 +41,7 @@ class AttentionCalls(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.nn.functional.scaled_dot_product_attention:
-            query, key = args[0], args[1]
+            query, key = [*args, *(kwargs or {}).values()][:2]
             kind = self._kinds[-1] if self._kinds else None
             self.found.append((kind, query.shape[0], query.shape[-2], key.shape[-2]))
         return func(*args, **(kwargs or {}))

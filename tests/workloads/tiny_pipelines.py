@@ -278,3 +278,38 @@ def image_to_video() -> Any:
 def seeded(make: Any) -> Any:
     torch.manual_seed(0)
     return make()
+
+
+def cogvideox() -> Any:
+    """Its positions are for texts of 16 tokens, and the pipeline's default is 226: it needs max_sequence_length=16."""
+    transformer = diffusers.CogVideoXTransformer3DModel(
+        num_attention_heads=4,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=4,
+        time_embed_dim=2,
+        text_embed_dim=WIDTH,
+        num_layers=1,
+        sample_width=2,
+        sample_height=2,
+        sample_frames=9,
+        patch_size=2,
+        temporal_compression_ratio=4,
+        max_text_seq_length=16,
+    )
+    vae = diffusers.AutoencoderKLCogVideoX(
+        down_block_types=["CogVideoXDownBlock3D"] * 4,
+        up_block_types=["CogVideoXUpBlock3D"] * 4,
+        block_out_channels=[8, 8, 8, 8],
+        latent_channels=4,
+        layers_per_block=1,
+        norm_num_groups=2,
+        temporal_compression_ratio=4,
+    )
+    return diffusers.CogVideoXPipeline(
+        tokenizer=byte_tokenizer(226),
+        text_encoder=tiny_t5(),
+        vae=vae,
+        transformer=transformer,
+        scheduler=diffusers.DDIMScheduler(),
+    )
