@@ -17,7 +17,7 @@ from reports.comparison import latencies
 from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
 from reports.style import readable
-from reports.units import TIMES, percent, quantity, unit_for, with_interval
+from suite.units import TIMES, percent, quantity, unit_for, with_interval
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -17,8 +17,8 @@ from reports.breakdown import timed_totals
 from reports.comparison import quiet_latencies
 from reports.facts import OUT_OF_THE_BOX, device_name, reference_label
 from reports.table import factor, share, text
-from reports.units import quantity
 from suite.statistics import MIN_VALUES, Interval, paired_ratio, unpaired_ratio
+from suite.units import quantity
 
 if TYPE_CHECKING:
     from reports.runs import Runs

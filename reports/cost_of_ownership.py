@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.comparison import in_order, latencies
-from reports.estimates import error_words, estimates, known_machines, own_machine
+from reports.estimates import estimates
 from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
-from suite.machine import RECALLED, Machine
+from suite.estimates import error_words, known_machines, own_machine, price_source, price_usd
+from suite.machine import Machine
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -67,8 +68,8 @@ def _row(runs: Runs, record: Record, timing: Timing) -> dict[str, Any]:
     known |= {"usd_per_hour": machine.price_per_hour_usd, "price_source": price_source(machine)}
     if fits == DOES_NOT_FIT or timing.seconds is None:
         return known
-    seconds, price = timing.seconds / _items(record), machine.price_per_hour_usd
-    usd = None if price is None else seconds / 3600 * price
+    seconds = timing.seconds / _items(record)
+    usd = price_usd(machine, seconds)
     known |= {"seconds": seconds, "usd": usd, "usd_per_1000": None if usd is None else 1000 * usd}
     return known | _energy(runs, record, timing, seconds)
 
@@ -156,16 +157,6 @@ def _beside_own(frame: pd.DataFrame) -> pd.DataFrame:
     own = own[["group", "machine", "usd"]].rename(columns={"usd": "own_usd"})
     beside = frame.merge(own, on=["group", "machine"], how="left")
     return frame.assign(relative_usd=(beside["usd"].astype(float) / beside["own_usd"].astype(float)).to_numpy())
-
-
-def price_source(machine: Machine) -> str:
-    """Where a price was read and when; what nobody looked up is called reported."""
-    source = machine.sources.get("price_per_hour_usd", "")
-    if machine.price_per_hour_usd is None:
-        return UNKNOWN
-    if machine.is_recalled("price_per_hour_usd"):
-        return f"reported, not verified{source.removeprefix(RECALLED)}"
-    return source
 
 
 def short_name(machine: str) -> str:

@@ -8,19 +8,19 @@ Frames are kept between calls: treat them as read-only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from reports.breakdown import segments
 from reports.comparison import identities
 from reports.reading import read_table
-from reports.units import percent
-from suite.machine import Machine, machines
+from suite.estimates import known_machines, own_machine
+from suite.machine import Machine
 from suite.roofline import BOUNDS, COLUMNS, estimate, work
+from suite.units import percent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,27 +28,8 @@ if TYPE_CHECKING:
     from reports.runs import Runs
     from suite.record import Record
 
-DEFAULT_MACHINE = "a100_80gb"
-"""What stands for a run that names no machine."""
-
 SUMS = ["seconds", "flops", "bytes", *(f"{bound}_s" for bound in BOUNDS)]
 _KEYS = ["stage", "segment"]
-
-
-@cache
-def known_machines() -> Mapping[str, Machine]:
-    return machines()
-
-
-def own_machine(record: Record) -> Machine | None:
-    """The machine that a run named, with the figures and the calibration that it had then."""
-    facts = record.environment.get("machine")
-    return None if facts is None else msgspec.convert(facts, Machine)
-
-
-def chosen_machine(record: Record) -> Machine:
-    """The machine that a run named, or else the default one."""
-    return own_machine(record) or known_machines()[DEFAULT_MACHINE]
 
 
 @lru_cache(maxsize=4)
@@ -73,19 +54,6 @@ def estimates(runs: Runs) -> pd.DataFrame:
 def added(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     """Sums of a frame's numbers by a column, in order of appearance; one unknown addend leaves a sum unknown."""
     return frame.groupby(key, sort=False)[SUMS].agg(lambda column: column.sum(skipna=False))
-
-
-def error_words(machine: Machine) -> str:
-    """How far off an estimate is on this machine, as far as anybody knows."""
-    calibration = machine.calibration
-    if calibration is None:
-        return "unknown (roofline: a lower bound)"
-    if calibration.relative_error is None:
-        return "unknown (calibrated on one run)"
-    return (
-        f"\N{PLUS-MINUS SIGN}{percent(calibration.relative_error)} (at worst "
-        f"{percent(calibration.largest_relative_error)}) on {len(calibration.runs)} measured runs"
-    )
 
 
 def bound_words(row: Mapping[str, Any]) -> str | None:

@@ -13,8 +13,9 @@ import pandas as pd
 
 from reports.changes import arm_of
 from reports.comparison import in_order, quiet_latencies
-from reports.estimates import chosen_machine, estimates
+from reports.estimates import estimates
 from reports.memory import stage_peaks
+from suite.estimates import chosen_machine
 from suite.statistics import Interval, paired_ratio, unpaired_ratio
 
 if TYPE_CHECKING:

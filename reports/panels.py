@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.palette import INK, ink_on
 from reports.style import narrowness, readable
-from reports.units import percent
+from suite.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

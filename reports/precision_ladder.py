@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.comparison import in_order, latencies
-from reports.estimates import chosen_machine, estimates
+from reports.estimates import estimates
 from reports.facts import OUT_OF_THE_BOX
 from reports.tables import cost
 from reports.trade_offs import fidelity_words, trade_offs
+from suite.estimates import chosen_machine
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -19,8 +19,8 @@ from reports.comparison import MIN_EFFECT, in_order, latencies, quiet_latencies
 from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
 from reports.style import readable
-from reports.units import quantity, unit_for, with_interval
 from suite.statistics import MIN_VALUES, median_interval
+from suite.units import quantity, unit_for, with_interval
 
 if TYPE_CHECKING:
     from reports.runs import Runs

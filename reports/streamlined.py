@@ -12,9 +12,10 @@ import pandas as pd
 from reports.claims.claim import SEEN_WORDS
 from reports.claims.sources.zhan_2024 import GIB, METHODS, SOURCE
 from reports.comparison import in_order, latencies
-from reports.estimates import chosen_machine, estimates
+from reports.estimates import estimates
 from reports.facts import OUT_OF_THE_BOX, is_exact
 from reports.reading import read_table
+from suite.estimates import chosen_machine
 from suite.record import Record
 
 if TYPE_CHECKING:

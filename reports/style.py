@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.fonts import families
 from reports.palette import FAINT, INK, RULE
-from reports.units import Unit, unit_for
+from suite.units import Unit, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

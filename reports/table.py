@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from reports.latex import escaped, one_line
-from reports.units import NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
+from suite.units import NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
 
 Cell = Callable[[dict[str, Any], Unit | None], str]
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.comparison import in_order, latencies
-from reports.estimates import chosen_machine, estimates
+from reports.estimates import estimates
 from reports.facts import OUT_OF_THE_BOX, is_exact
 from reports.memory import stage_peaks
+from suite.estimates import chosen_machine
 
 if TYPE_CHECKING:
     from reports.runs import Runs

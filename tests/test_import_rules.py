@@ -36,7 +36,7 @@ ONLY_IN = {
     "pynvml": ("suite/nvml.py", "suite/probes"),
     "matplotlib": ("reports",),
 }
-NOTHING_OF_OURS = ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py")
+NOTHING_OF_OURS = ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py", "suite/units.py")
 
 # Floors of suite, from the ground up; a file imports from its own floor or below.
 FLOORS = (
@@ -47,6 +47,7 @@ FLOORS = (
         "suite/errors.py",
         "suite/clock.py",
         "suite/fidelity.py",
+        "suite/units.py",
     ),
     ("suite/slicing",),
     (
@@ -60,7 +61,7 @@ FLOORS = (
             "suite/nvml.py",
             "suite/complaints.py",
         ),
-        *("suite/machine.py", "suite/roofline.py", "suite/calibration.py"),
+        *("suite/machine.py", "suite/roofline.py", "suite/calibration.py", "suite/estimates.py"),
     ),
     ("suite/optimizations", "suite/protocol.py"),
     (

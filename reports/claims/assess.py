@@ -13,7 +13,7 @@ import pandas as pd
 from reports.claims.claim import SEEN_WORDS, Claim, Number, Source, source_modules
 from reports.claims.evidence import PUBLISHED_SCALE, Evidence, Reading, settings
 from reports.claims.judge import judge, number_words, published_words
-from reports.units import EN_DASH
+from suite.units import EN_DASH
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -7,7 +7,7 @@ from typing import Literal
 
 from reports.claims.claim import Claim, Number
 from reports.claims.evidence import Reading
-from reports.units import EN_DASH, is_number, percent, quantity, ratio, rounded
+from suite.units import EN_DASH, is_number, percent, quantity, ratio, rounded
 
 Verdict = Literal["agrees", "differs", "not comparable", "not run"]
 

@@ -12,7 +12,7 @@ from reports.breakdown import by_kind
 from reports.palette import INK, KIND_COLOURS, ink_on
 from reports.panels import Boxes, note_beside, runs_by_group, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, narrowness, new_figure, readable
-from reports.units import percent
+from suite.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

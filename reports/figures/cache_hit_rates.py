@@ -12,7 +12,7 @@ from reports.cache_hits import cache_hits
 from reports.palette import FAINT, INK, KIND_COLOURS
 from reports.panels import swatches
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
-from reports.units import percent
+from suite.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

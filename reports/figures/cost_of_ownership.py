@@ -21,7 +21,7 @@ from reports.facts import OUT_OF_THE_BOX
 from reports.palette import BAND, FAINT, RULE, stack_colours
 from reports.panels import shown, what_is_left_out
 from reports.style import legend_on_top, new_figure, readable
-from reports.units import rounded
+from suite.units import rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,8 @@ from reports.breakdown import all_totals, axis_words
 from reports.palette import CLASS_COLOURS, FAINT, INK
 from reports.panels import without_shared_ending
 from reports.style import new_figure, readable
-from reports.units import unit_for
 from suite.stage import STEP_STAGES
+from suite.units import unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from reports.ladder import ladders
 from reports.palette import FAINT, INK, WEIGHTS
 from reports.panels import shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
-from reports.units import quantity, ratio
+from suite.units import quantity, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from reports.memory import stage_peaks
 from reports.palette import WEIGHTS, stack_colours
 from reports.panels import Boxes, shown, what_is_left_out
 from reports.style import bars_from_zero, byte_unit, legend_on_top, narrowness, new_figure, readable
-from reports.units import quantity
+from suite.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

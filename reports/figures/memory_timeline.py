@@ -14,7 +14,7 @@ from reports.palette import BAND, FAINT, WEIGHTS, stack_colours
 from reports.panels import shown, span_number, what_is_left_out
 from reports.style import byte_unit, legend_on_top, narrowness, new_figure, readable
 from reports.timeline import laid_out
-from reports.units import quantity
+from suite.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

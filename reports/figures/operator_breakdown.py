@@ -12,7 +12,7 @@ from reports.breakdown import axis_words, by_segment, clock_words
 from reports.palette import CLASS_COLOURS
 from reports.panels import runs_by_group, shown, stacked_rows, swatches, what_is_left_out, worth_naming
 from reports.style import legend_on_top, new_figure, readable
-from reports.units import rounded
+from suite.units import rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ from reports.breakdown import by_segment
 from reports.palette import CLASS_COLOURS, ink_on
 from reports.panels import MAX_GROUPS, Boxes, shown, swatches, what_is_left_out, without_shared_ending, worth_naming
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
-from reports.units import percent
+from suite.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

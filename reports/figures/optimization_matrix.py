@@ -14,7 +14,7 @@ from reports.facts import OUT_OF_THE_BOX
 from reports.palette import BAND, FAINT, INK, ink_on
 from reports.style import new_figure, readable
 from reports.trade_offs import trade_offs
-from reports.units import rounded
+from suite.units import rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ from reports.palette import RULE
 from reports.panels import what_is_left_out
 from reports.pareto import pareto
 from reports.style import legend_on_top, new_figure, readable
-from reports.units import quantity, ratio
+from suite.units import quantity, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from reports.palette import BAND, FAINT, INK
 from reports.panels import shown, what_is_left_out
 from reports.precision_ladder import precision_ladder
 from reports.style import legend_on_top, new_figure, readable
-from reports.units import quantity, ratio, rounded
+from suite.units import quantity, ratio, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from reports.comparison import in_order
-from reports.estimates import added, chosen_machine, error_words, estimates, own_machine
+from reports.estimates import added, estimates
 from reports.letters import letters_at
 from reports.palette import CLASS_COLOURS, FAINT, INK
 from reports.style import COLUMN_INCHES, new_figure, readable
-from reports.units import rounded
+from suite.estimates import chosen_machine, error_words, own_machine
 from suite.roofline import number_format
+from suite.units import rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ import pandas as pd
 from reports.figures.image_size_scaling import one_workload
 from reports.palette import FAINT, KIND_COLOURS, RULE
 from reports.style import legend_on_top, new_figure, readable
-from reports.units import percent
 from suite.stage import STEP_STAGES
+from suite.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from reports.comparison import MIN_EFFECT, latencies
 from reports.palette import BAND, FAINT, VERDICT_COLOURS
 from reports.panels import note_beside, shown, what_is_left_out
 from reports.style import narrowness, new_figure, readable
-from reports.units import ratio
+from suite.units import ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

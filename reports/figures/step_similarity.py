@@ -13,7 +13,7 @@ import pandas as pd
 
 from reports.similarity import block_of, similarity_maps
 from reports.style import new_figure, readable
-from reports.units import EN_DASH
+from suite.units import EN_DASH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from reports.facts import OUT_OF_THE_BOX
 from reports.palette import FAINT, INK, WEIGHTS
 from reports.streamlined import beside_published
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
-from reports.units import ratio
+from suite.units import ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from reports.palette import FAINT, INK
 from reports.panels import note_beside, shown, what_is_left_out
 from reports.streamlined_quality import beside_published_scores
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
-from reports.units import percent, ratio
+from suite.units import percent, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ import pandas as pd
 
 from reports.palette import KIND_COLOURS
 from reports.style import COLUMN_INCHES, new_figure, readable
-from reports.units import unit_for
 from suite.stage import STEP_STAGES
+from suite.units import unit_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ from reports.comparison import identities
 from reports.palette import INK, KIND_COLOURS
 from reports.panels import Boxes, note_beside, runs_by_group, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
-from reports.units import TIMES, ratio
+from suite.units import TIMES, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from reports.palette import BAND, FAINT, INK, VERDICT_COLOURS, WEIGHTS
 from reports.panels import note_beside, shown, what_is_left_out
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.trade_offs import fidelity_words, trade_offs
-from reports.units import quantity, ratio
+from suite.units import quantity, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reports.breakdown import shares_of, timed_names
 from reports.findings.finding import Finding
-from reports.units import percent, quantity
+from suite.units import percent, quantity
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reports.findings.finding import Finding
 from reports.memory import stage_peaks
 from reports.style import readable
-from reports.units import TIMES, quantity, ratio
+from suite.units import TIMES, quantity, ratio
 
 if TYPE_CHECKING:
     from reports.runs import Runs

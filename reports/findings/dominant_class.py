@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reports.breakdown import by_segment
 from reports.findings.finding import Finding
 from reports.style import readable
-from reports.units import percent
+from suite.units import percent
 
 if TYPE_CHECKING:
     from reports.runs import Runs

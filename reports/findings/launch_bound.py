@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reports.findings.finding import Finding
-from reports.units import percent, quantity
+from suite.units import percent, quantity
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from reports.breakdown import shares_of, timed_names
 from reports.findings.finding import Finding
 from reports.style import readable
-from reports.units import percent
 from suite.stage import STEP_STAGES
+from suite.units import percent
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reports.findings.finding import Finding
 from reports.style import readable
-from reports.units import percent
+from suite.units import percent
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from reports.findings.finding import Finding
 from reports.style import readable
-from reports.units import quantity
 from suite.stage import STEP_STAGES
+from suite.units import quantity
 
 if TYPE_CHECKING:
     from reports.runs import Runs

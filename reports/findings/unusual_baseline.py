@@ -11,7 +11,7 @@ from reports.comparison import latencies
 from reports.facts import OUT_OF_THE_BOX
 from reports.findings.finding import Finding
 from reports.style import readable
-from reports.units import TIMES, ratio
+from suite.units import TIMES, ratio
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.cost_of_ownership import DOES_NOT_FIT, UNKNOWN, costs, machines_by_price, price_notes, short_name
 from reports.table import Column, quantity, text
-from reports.units import NONE, Unit, rounded
+from suite.units import NONE, Unit, rounded
 
 if TYPE_CHECKING:
     from reports.runs import Runs

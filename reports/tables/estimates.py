@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.comparison import in_order
-from reports.estimates import added, bound_words, chosen_machine, error_words, estimates
+from reports.estimates import added, bound_words, estimates
 from reports.reading import read_table
 from reports.table import number, quantity, text
+from suite.estimates import chosen_machine, error_words
 from suite.stage import STAGES
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.comparison import in_order
-from reports.estimates import chosen_machine, estimates
+from reports.estimates import estimates
 from reports.table import count, number, text
+from suite.estimates import chosen_machine
 from suite.stage import STAGES
 
 if TYPE_CHECKING:

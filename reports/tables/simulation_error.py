@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.comparison import in_order, latencies
-from reports.estimates import error_words, estimates, known_machines, own_machine
+from reports.estimates import estimates
 from reports.facts import device_name
 from reports.reading import read_table
 from reports.table import factor, quantity, text
 from suite.calibration import configuration
+from suite.estimates import error_words, known_machines, own_machine
 
 if TYPE_CHECKING:
     from pathlib import Path

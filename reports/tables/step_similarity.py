@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.similarity import similarity_maps
 from reports.table import Column, count, listing, text
-from reports.units import NONE
+from suite.units import NONE
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.streamlined_quality import beside_published_scores
 from reports.table import Column, count, factor, number, text
-from reports.units import NONE
+from suite.units import NONE
 
 if TYPE_CHECKING:
     from reports.runs import Runs

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from reports import load
-from reports.estimates import SUMS, bound_words, chosen_machine, distinct, error_words, estimates, known_machines
+from reports.estimates import SUMS, bound_words, distinct, estimates
 from reports.reading import read_table
+from suite.estimates import chosen_machine, known_machines
 from suite.machine import Calibration, Efficiency, Machine
 from tests.reports.simulated import ROWS, save_measured, save_simulated
 
@@ -61,11 +62,3 @@ def test_words() -> None:
     assert bound_words({"compute_s": 3.0, "memory_s": 1.0, "launch_s": 0.0}) == "compute (75 %)"
     assert bound_words({"compute_s": 0.0, "memory_s": 0.0, "launch_s": 0.0}) is None
     assert bound_words({"compute_s": float("nan"), "memory_s": 1.0, "launch_s": 0.0}) is None
-    machine = Machine(name="toy")
-    assert "unknown" in error_words(machine)
-    fitted = Calibration(
-        machine="toy", efficiencies={}, runs=["a", "b"], relative_error=0.1, largest_relative_error=0.4
-    )
-    assert error_words(Machine(name="toy", calibration=fitted)) == "±10 % (at worst 40 %) on 2 measured runs"
-    once = Calibration(machine="toy", efficiencies={}, runs=["a"])
-    assert "one run" in error_words(Machine(name="toy", calibration=once))

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from reports import load
-from reports.estimates import known_machines
 from reports.exhibits import build_table, draw_figure
 from reports.figures import precision_ladder as figure
 from reports.precision_ladder import precision_ladder
 from reports.style import house_style
 from reports.tables import precision_ladder as table
+from suite.estimates import known_machines
 from suite.record import Outcome, Sample
 from tests.reports.streamlined_records import GIB, SECOND, save_run
 

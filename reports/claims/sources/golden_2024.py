@@ -15,8 +15,8 @@ from reports.claims.claim import read_source
 from reports.claims.evidence import BASELINES, FLASH, Case, Evidence, Reading
 from reports.claims.growth import by_size, exponent, overtaking
 from reports.comparison import latencies
-from reports.units import percent, ratio, rounded
 from suite.stage import STEP_STAGES
+from suite.units import percent, ratio, rounded
 
 SOURCE = read_source("golden_2024")
 

@@ -14,7 +14,7 @@ from reports.claims.claim import read_source
 from reports.claims.evidence import ORIGINAL, Case, Evidence, Reading
 from reports.claims.judge import band
 from reports.comparison import latencies
-from reports.units import is_number
+from suite.units import is_number
 
 SOURCE = read_source("zhan_2024")
 

@@ -9,10 +9,10 @@ import pytest
 
 from reports import load
 from reports.cost_of_ownership import short_name
-from reports.estimates import known_machines
 from reports.exhibits import draw_figure
 from reports.figures import cost_of_ownership
 from reports.style import house_style
+from suite.estimates import known_machines
 from suite.record import Energy
 from tests.reports.ownership_records import GB, save_measured, save_simulated
 

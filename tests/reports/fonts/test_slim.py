@@ -14,7 +14,7 @@ from reports.fonts import FAMILY, FILES, FOLDER, families
 from reports.fonts.slim import main
 from reports.saving import files_of
 from reports.style import house_style, new_figure
-from reports.units import EN_DASH, TIMES
+from suite.units import EN_DASH, TIMES
 
 _SOURCES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
 _DEJAVU = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -12,10 +12,10 @@ from reports import load
 from reports.exhibits import build_table
 from reports.runs import Runs
 from reports.tables import applicability
-from reports.units import NONE
 from suite import record_folder
 from suite.record import Applied, Arm, Outcome, Record, WorkloadFacts
 from suite.record_tables import TABLES
+from suite.units import NONE
 
 CONVOLUTION = {"stage": "denoise_step", "operator": "aten::convolution", "operator_class": "convolution"}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reports import load
-from reports.estimates import known_machines
 from reports.tables import cost
+from suite.estimates import known_machines
 from tests.reports.simulated import save_measured, save_simulated
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from reports import load
 from reports.cost_of_ownership import short_name
-from reports.estimates import known_machines
 from reports.exhibits import build_table
 from reports.tables import cost_of_ownership
+from suite.estimates import known_machines
 from suite.record import Energy
 from tests.reports.ownership_records import save_measured, save_simulated
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from reports.units import percent, quantity, ratio, rounded, unit_for, with_interval
+from suite.units import percent, quantity, ratio, rounded, unit_for, with_interval
 
 
 @pytest.mark.parametrize(
