@@ -86,7 +86,8 @@ def _how_long(row: dict[Any, Any] | None) -> str:
         return ""
     values = [float(row[column]) for column in ("median_s", "low_s", "high_s")]
     unit = unit_for(values[:1], "s")
-    return f" takes {with_interval(*(value / unit.size for value in values))} {unit.symbol}"
+    noisy = " on a machine that was not quiet" if row["doubt"] else ""
+    return f" takes {with_interval(*(value / unit.size for value in values))} {unit.symbol}{noisy}"
 
 
 def _largest_kind(core: pd.DataFrame | None) -> str:
@@ -151,6 +152,7 @@ def _comparison(row: dict[Any, Any], prefix: str, other: str) -> str:
     median, *interval = with_interval(*values).split(" ", 1)
     size = " ".join([f"{median}{TIMES}", *interval])
     trials = f"{pairs} paired {'trial' if pairs == 1 else 'trials'}"
+    trials += ", on a machine that was not quiet" if row["doubt"] else ""
     if word in _VERBS:
         return f"{who} is {size} {_VERBS[word]} {other} ({trials})."
     middle = "makes no difference to" if word == "SAME" else "cannot be told from"

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.breakdown import timed_totals
-from reports.comparison import quiet_latencies
+from reports.comparison import doubt_of, quiet_latencies
 from reports.facts import OUT_OF_THE_BOX, device_name, reference_label
 from reports.table import factor, share, text
 from suite.statistics import MIN_VALUES, Interval, paired_ratio, unpaired_ratio
+from suite.steadiness import pairs_carry
 from suite.units import quantity
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ def _rows(
         values = metric.values(before, old.run_id), metric.values(after, new.run_id)
         if not all(values):
             continue
-        ratio, how = _ratio(name, *values, after, old, new)
+        ratio, how, doubt = _ratio(name, *values, after, old, new)
         threshold = thresholds.get(name)
-        verdict, why = _verdict(ratio, DEFAULT_EFFECT if threshold is None else threshold, how)
+        verdict, why = _verdict(ratio, DEFAULT_EFFECT if threshold is None else threshold, how, doubt)
         middle = [float(pd.Series(part).median()) for part in values]
         yield named | {
             "metric": name,
@@ -116,20 +117,24 @@ def _rows(
 
 def _ratio(
     name: str, before: list[float], after: list[float], runs: Runs, old: Record, new: Record
-) -> tuple[Interval, str]:
-    """B over A with an interval, and where the interval comes from."""
+) -> tuple[Interval, str, str | None]:
+    """B over A with an interval, where the interval comes from, and why it decides nothing, if that is so."""
     if name != "latency":
         value = after[0] / before[0]
-        return Interval(value, value, value, MIN_VALUES, 1.0), "a single value"
+        return Interval(value, value, value, MIN_VALUES, 1.0), "a single value", None
     arm = arm_of(old, new)
     if arm is not None:
-        trials = quiet_latencies(runs)
+        trials = quiet_latencies(runs, all_regimes=True)
         trials = trials[trials["run_id"] == new.run_id]
         both = trials.pivot_table(index="trial", columns="arm", values="value", aggfunc="first", observed=True)
         both = both[["stack", arm]].dropna() if {"stack", arm} <= set(both.columns) else both.iloc[:0]
         if len(both):
-            return paired_ratio(both["stack"].to_numpy(), both[arm].to_numpy()), f"{len(both)} paired trials in B"
-    return unpaired_ratio(before, after), f"{len(before)} and {len(after)} trials"
+            own, beside = both["stack"].to_numpy(), both[arm].to_numpy()
+            doubt = None if pairs_carry(own, beside) else "the pairs' ratio is not steady"
+            return paired_ratio(own, beside), f"{len(both)} paired trials in B", doubt
+    unsteady = [side for side, record in (("A", old), ("B", new)) if doubt_of(record)]
+    doubt = f"{' and '.join(unsteady)} ran on a machine that was not quiet" if unsteady else None
+    return unpaired_ratio(before, after), f"{len(before)} and {len(after)} trials", doubt
 
 
 def arm_of(old: Record, new: Record) -> str | None:
@@ -141,7 +146,9 @@ def arm_of(old: Record, new: Record) -> str | None:
     return "out_of_the_box" if old.label == OUT_OF_THE_BOX else None
 
 
-def _verdict(ratio: Interval, threshold: float, how: str) -> tuple[str, str]:
+def _verdict(ratio: Interval, threshold: float, how: str, doubt: str | None) -> tuple[str, str]:
+    if doubt:
+        return UNCLEAR, f"{how}: {doubt}"
     if ratio.num_values < MIN_VALUES:
         return UNCLEAR, f"{how}: too few to tell a difference from noise"
     if ratio.low > 1 + threshold:

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from reports.facts import OUT_OF_THE_BOX
 from suite.stage import DENOISER_FORWARD, STAGES
 from suite.statistics import median_interval, paired_ratio, verdict
+from suite.steadiness import pairs_carry
 
 if TYPE_CHECKING:
     from reports.runs import Runs
+    from suite.record import Record
 
 MIN_EFFECT = 0.02
 """Speed-ups within 2 % count as the same, however surely they are known."""
@@ -55,10 +57,18 @@ def in_order(runs: Runs) -> pd.DataFrame:
     return frame.loc[keys.sort_values(["group", "rank", "stack"]).index].reset_index(drop=True)
 
 
-def quiet_latencies(runs: Runs, stage: str = "generate") -> pd.DataFrame:
-    """Unwarmed samples of ``latency_s`` of one stage: run_id, arm, trial, value in seconds."""
+def quiet_latencies(runs: Runs, stage: str = "generate", *, all_regimes: bool = False) -> pd.DataFrame:
+    """Samples of ``latency_s`` of one stage, without warm-up: run_id, arm, trial, value in seconds.
+
+    Args:
+        runs: whose.
+        stage: which.
+        all_regimes: with the trials that their run set aside, for pairs: both trials of one round saw the same machine.
+    """
     samples = runs.samples
     chosen = samples[(samples["metric"] == "latency_s") & (samples["stage"] == stage) & ~samples["warmup"].astype(bool)]
+    if not all_regimes:
+        chosen = chosen[~chosen["set_aside"].astype(bool)]
     return chosen[["run_id", "arm", "trial", "value"]]
 
 
@@ -72,15 +82,18 @@ def latencies(runs: Runs) -> pd.DataFrame:
     """Latency of each finished run and its speed-ups, seconds; rows as in `in_order`.
 
     ``box_*`` compares with the library's default and ``ref_*`` with the stack named as reference, both measured in
-    the same run and paired by trial; a run is not compared with itself.
+    the same run and paired by trial; a run is not compared with itself. Trials that a run set aside are in pairs only; pairs
+    whose ratio is not steady decide nothing. ``doubt``: why a run's times are to be doubted, if they are.
     """
-    arms = _by_run(quiet_latencies(runs), "arm")
+    counted = _by_run(quiet_latencies(runs), "arm")
+    paired = _by_run(quiet_latencies(runs, all_regimes=True), "arm")
+    doubts = {record.run_id: doubt_of(record) for record in runs.records}
     rows = []
     for run in in_order(runs).to_dict("records"):
-        trials = arms.get(run["run_id"])
-        own = _known(trials["stack"]) if trials is not None and "stack" in trials else ()
-        if trials is None or not len(own):
+        own = _known(counted.get(run["run_id"], {}).get("stack", np.empty(0)))
+        if not len(own):
             continue
+        trials = paired[run["run_id"]]
         interval = median_interval(own)
         row = {key: run[key] for key in _KEYS} | {"is_baseline": run["is_baseline"], "trials": len(own)}
         row |= {"median_s": interval.median, "low_s": interval.low, "high_s": interval.high}
@@ -88,8 +101,14 @@ def latencies(runs: Runs) -> pd.DataFrame:
         row |= _speedup(trials, "out_of_the_box", "box", is_itself=run["stack"] == OUT_OF_THE_BOX)
         row |= _speedup(trials, "reference", "ref", is_itself=run["stack"] == run["reference"])
         row["reference"] = run["reference"]
+        row["doubt"] = doubts[run["run_id"]]
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def doubt_of(record: Record) -> str | None:
+    """Why the times of a run's own stack are to be doubted, if they are."""
+    return next((arm.doubt for arm in record.arms if arm.name == "stack"), None)
 
 
 @lru_cache(maxsize=4)
@@ -100,7 +119,8 @@ def stage_times(runs: Runs) -> pd.DataFrame:
     ``denoiser_forward`` lies inside the steps and is not among the addends.
     """
     samples = runs.samples
-    quiet = samples[(samples["metric"] == "latency_s") & (samples["arm"] == "stack") & ~samples["warmup"].astype(bool)]
+    is_quiet = ~(samples["warmup"].astype(bool) | samples["set_aside"].astype(bool))
+    quiet = samples[(samples["metric"] == "latency_s") & (samples["arm"] == "stack") & is_quiet]
     quiet = quiet.groupby(["run_id", "trial", "stage"], observed=True)["value"].agg(["sum", "size"]).reset_index()
     seconds, counts = (_by_run(quiet.rename(columns={name: "value"}), "stage") for name in ("sum", "size"))
     rows = []
@@ -162,4 +182,5 @@ def _speedup(trials: Mapping[str, NDArray[np.float64]], arm: str, prefix: str, *
         return dict.fromkeys(names, None)
     interval = paired_ratio(theirs, own)
     low, high = (None if math.isnan(end) else end for end in (interval.low, interval.high))
-    return dict(zip(names, (interval.median, low, high, len(own), verdict(interval, MIN_EFFECT)), strict=True))
+    word = verdict(interval, MIN_EFFECT) if pairs_carry(theirs, own) else "UNCLEAR"
+    return dict(zip(names, (interval.median, low, high, len(own), word), strict=True))

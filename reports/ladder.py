@@ -130,17 +130,20 @@ def _measured(runs: Runs, record: Record, first: Record, other: Record) -> Inter
 
 
 def _over_first(runs: Runs, record: Record, first: Record, confidence: float) -> Interval:
-    own, arm = _trials(runs, record, "stack"), arm_of(first, record)
-    beside = _trials(runs, record, arm) if arm else own.iloc[:0]
+    arm = arm_of(first, record)
+    own = _trials(runs, record, "stack", all_regimes=True)
+    beside = _trials(runs, record, arm, all_regimes=True) if arm else own.iloc[:0]
     pairs = pd.concat([own, beside], axis="columns", join="inner").dropna()
     if len(pairs):
         return paired_ratio(pairs.iloc[:, 0].to_numpy(), pairs.iloc[:, 1].to_numpy(), confidence)
-    return unpaired_ratio(_trials(runs, first, "stack").to_numpy(), own.to_numpy(), confidence)
+    return unpaired_ratio(
+        _trials(runs, first, "stack").to_numpy(), _trials(runs, record, "stack").to_numpy(), confidence
+    )
 
 
-def _trials(runs: Runs, record: Record, arm: str) -> pd.Series:
+def _trials(runs: Runs, record: Record, arm: str, *, all_regimes: bool = False) -> pd.Series:
     """Seconds of an arm's quiet generations by trial."""
-    found = quiet_latencies(runs)
+    found = quiet_latencies(runs, all_regimes=all_regimes)
     found = found[(found["run_id"] == record.run_id) & (found["arm"] == arm)]
     return found.set_index("trial")["value"]
 

@@ -24,6 +24,7 @@ _SAMPLE_TYPES = {
     "trial": pa.int32(),
     "arm": pa.string(),
     "warmup": pa.bool_(),
+    "set_aside": pa.bool_(),
     "value": pa.float64(),
 }
 

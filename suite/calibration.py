@@ -143,11 +143,7 @@ def _fit_class(operator_class: str, runs: Sequence[Cells]) -> Efficiency | None:
 
 
 def _latency_s(record: Record) -> float | None:
-    trials = [
-        sample.value
-        for sample in record.samples
-        if (sample.metric, sample.stage, sample.arm, sample.warmup) == ("latency_s", "generate", "stack", False)
-    ]
+    trials = list(record.latencies().values())
     return float(np.median(trials)) if trials else None
 
 

@@ -44,13 +44,12 @@ def ending(record: Record) -> str:
     outcome = record.outcome
     if outcome.status != "ok":
         return f"[yellow]{outcome.status}[/]: {escape(outcome.reason or '')}"
-    totals = [
-        sample.value
-        for sample in record.samples
-        if sample.metric == "latency_s" and sample.stage == "generate" and sample.arm == "stack" and not sample.warmup
-    ]
+    totals = list(record.latencies().values())
     if not totals:
         return "[green]ok[/]"
     interval = median_interval(totals)
     spread = f" [{interval.low:.3f} - {interval.high:.3f}]" if interval.num_values > 1 else ""
-    return f"[green]ok[/], {interval.median:.3f} s a generation{escape(spread)}"
+    doubts = "".join(
+        f"; [yellow]{escape(arm.name)} is doubtful[/]: {escape(arm.doubt)}" for arm in record.arms if arm.doubt
+    )
+    return f"[green]ok[/], {interval.median:.3f} s a generation{escape(spread)}{doubts}"

@@ -61,6 +61,29 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device said of itself at one moment. None: not told."""
+
+    sm_clock_hz: float | None = None
+    memory_clock_hz: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    temperature_c: float | None = None
+    throttle_reasons: list[str] | None = None
+
+
+class MachineState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine said of its load at one moment. None: not told."""
+
+    load_average: float | None = None
+    """Threads that run or wait to, over the last minute."""
+    cpu_pressure: float | None = None
+    """Share of the last ten seconds in which some thread of the machine waited for a core."""
+    cpu_clock_hz: float | None = None
+    """Mean over cores."""
+    gpu: DeviceState | None = None
+
+
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """One configuration whose trials were interleaved with the others' in this run.
 
@@ -73,7 +96,15 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome = Outcome(status="ok")
     num_warmup_trials: int = 0
     steady: bool | None = None
-    """Whether the trials had stopped getting faster when warm-up ended. None: not warmed up."""
+    """Whether the trials are of one kind (`suite.steadiness`); of too few to tell, whether they had stopped getting faster when
+    warm-up ended. None: not warmed up."""
+    doubt: str | None = None
+    """Why its times are to be doubted, with the evidence: trials of more than one kind, or other work on the machine throughout.
+    None: no reason to."""
+    before: MachineState | None = None
+    """When the first round of interleaved trials began."""
+    after: MachineState | None = None
+    """When the last round had ended."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +118,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     trial: int = 0
     arm: str = "stack"
     warmup: bool = False
+    set_aside: bool = False
+    """A trial of another regime than the number of the run is of (`suite.steadiness`): no median counts it."""
 
 
 class ProbeCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,17 +142,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Steps of the denoising or decoding loop inside the span."""
     operators_without_flops: list[str] = []
     """Operators that compute but have no FLOP formula: their rows hold a null, never 0."""
-
-
-class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device said of itself at one moment. None: not told."""
-
-    sm_clock_hz: float | None = None
-    memory_clock_hz: float | None = None
-    power_w: float | None = None
-    power_limit_w: float | None = None
-    temperature_c: float | None = None
-    throttle_reasons: list[str] | None = None
 
 
 class EnergyTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +199,20 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def stack(self) -> list[str]:
         """Names of the optimizations of this run, in the order applied; empty for the workload out of the box."""
         return list(self.config.get("optimization") or {})
+
+    def latencies(self, arm: str = "stack", *, all_regimes: bool = False) -> dict[int, float]:
+        """Seconds of an arm's quiet generations by trial, warm-up left out.
+
+        Args:
+            arm: whose.
+            all_regimes: with the trials that were set aside, for pairs: both trials of one round saw the same machine.
+        """
+        return {
+            sample.trial: sample.value
+            for sample in self.samples
+            if (sample.metric, sample.stage, sample.arm, sample.warmup) == ("latency_s", "generate", arm, False)
+            and (all_regimes or not sample.set_aside)
+        }
 
     @property
     def label(self) -> str:

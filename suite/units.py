@@ -26,6 +26,7 @@ _LADDERS = {
     "bytes": (Unit("KiB", 1024.0), Unit("MiB", 1024.0**2), Unit("GiB", 1024.0**3)),
     "flops": (Unit("MFLOP", 1e6), Unit("GFLOP", 1e9), Unit("TFLOP", 1e12)),
     "flops_per_s": (Unit("MFLOP/s", 1e6), Unit("GFLOP/s", 1e9), Unit("TFLOP/s", 1e12)),
+    "hz": (Unit("MHz", 1e6), Unit("GHz", 1e9)),
     "j": (Unit("mJ", 1e-3), Unit("J", 1.0), Unit("kJ", 1e3)),
 }
 

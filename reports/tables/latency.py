@@ -17,12 +17,14 @@ TITLE = "Latency and speed-up"
 CAPTION = (
     "Latency of one whole generation in the quiet pass: median of the trials with its 95 % interval. Speed-ups are medians of "
     "the ratios of paired, interleaved trials; above 1 the stack is faster. SAME: the whole interval is within 2 % of 1. "
-    "UNCLEAR: the trials do not decide it."
+    "UNCLEAR: the trials do not decide it. Machine not quiet: the trials were of more than one kind, or other work took cores; the "
+    "findings tell the evidence, and trials that were set aside are not counted."
 )
 COLUMNS = (
     text("Workload", "group"),
     text("Stack", "stack"),
     count("Trials", "trials"),
+    text("Machine", "machine"),
     quantity("Median [95 % interval]", "median_s", "s", ("low_s", "high_s")),
     quantity("Min", "min_s", "s", unit_from="median_s"),
     quantity("Max", "max_s", "s", unit_from="median_s"),
@@ -36,4 +38,7 @@ COLUMNS = (
 
 def build(runs: Runs) -> pd.DataFrame:
     """A row for each finished run; seconds."""
-    return latencies(runs)
+    found = latencies(runs)
+    return (
+        found.assign(machine=found["doubt"].map(lambda doubt: "not quiet" if doubt else None)) if len(found) else found
+    )

@@ -22,12 +22,14 @@ import pyarrow as pa
 
 from suite.environment import capture
 from suite.errors import ConfigError
+from suite.execution.certify import Processor, certified
 from suite.execution.facts import outcome_of, workload_facts
 from suite.experiment import Experiment, Result
+from suite.machine_load import num_cores
 from suite.planner import planned
 from suite.probes.contract import Observation
 from suite.probes.latency import StageTimes
-from suite.record import Arm, Energy, Outcome, ProbeCost, Profile, Record, Sample, WorkloadFacts
+from suite.record import Arm, Energy, MachineState, Outcome, ProbeCost, Profile, Record, Sample, WorkloadFacts
 from suite.statistics import is_steady
 from suite.subject import OUT_OF_THE_BOX, REFERENCE, STACK, Stack, Subject
 from suite.workload import NotApplicableError, UnsupportedError
@@ -50,6 +52,7 @@ class _Findings:
     profile: Profile | None = None
     energy: Energy | None = None
     disagreements: list[str] = field(default_factory=list)
+    machine_states: tuple[MachineState, MachineState] | None = None
 
     def add(self, observation: Observation) -> None:
         self.samples += observation.samples
@@ -57,8 +60,19 @@ class _Findings:
         self.profile = observation.profile or self.profile
         self.energy = observation.energy or self.energy
         self.disagreements += observation.attention_disagreements
+        self.machine_states = observation.machine_states or self.machine_states
         if observation.cost is not None:
             self.costs.append(observation.cost)
+
+    def certify(self, processor: Processor) -> None:
+        """Let the trials tell whether each arm was steady, and what the machine did meanwhile."""
+        before, after = self.machine_states or (None, None)
+        arms = []
+        for arm in self.arms:
+            known = msgspec.structs.replace(arm, before=before, after=after)
+            certain, self.samples = certified(known, self.samples, processor)
+            arms.append(certain)
+        self.arms = arms
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,7 @@ def _observe(experiment: Experiment, scratch: Path, say: Callable[[str], None], 
         _warm_up(subject, arm, findings)
     for probe in experiment.probes.values():
         findings.add(probe.observe(subject))
+    findings.certify(Processor(experiment.placement.device, findings.environment["torch"]["num_threads"], num_cores()))
     findings.arms = [
         msgspec.structs.replace(arm, optimizations=subject.applied.get(arm.name, arm.optimizations))
         for arm in findings.arms
@@ -158,21 +173,21 @@ def _warm_up(subject: Subject, arm: str, findings: _Findings) -> None:
 
 
 def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scratch: Path) -> Record:
-    totals = [s for s in findings.samples if s.metric == "latency_s" and s.stage == "generate" and s.arm == STACK]
-    quiet = [s.value for s in totals if not s.warmup]
-    quiet_s = median(quiet) if quiet else None
-    return experiment.blank_record(
+    record = experiment.blank_record(
         workload=findings.workload or experiment.workload_facts(),
         outcome=outcome,
         environment=findings.environment,
         arms=findings.arms,
         samples=findings.samples,
-        probe_costs=[msgspec.structs.replace(cost, quiet_s=quiet_s) for cost in findings.costs],
         profile=findings.profile,
         energy=findings.energy,
         attention_disagreements=findings.disagreements,
         files=sorted(str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()),
     )
+    quiet = record.latencies()
+    quiet_s = median(quiet.values()) if quiet else None
+    costs = [msgspec.structs.replace(cost, quiet_s=quiet_s) for cost in findings.costs]
+    return msgspec.structs.replace(record, probe_costs=costs)
 
 
 def _clear(device: str) -> None:

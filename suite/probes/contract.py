@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from suite.record import Energy, ProbeCost, Profile, Sample
+from suite.record import Energy, MachineState, ProbeCost, Profile, Sample
 from suite.subject import Subject
 
 
@@ -26,6 +26,8 @@ class Observation:
     energy: Energy | None = None
     attention_disagreements: list[str] = field(default_factory=list)
     cost: ProbeCost | None = None
+    machine_states: tuple[MachineState, MachineState] | None = None
+    """Before its trials and after them."""
 
 
 class Probe(Protocol):

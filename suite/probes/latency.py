@@ -1,7 +1,7 @@
 """Latency: the quiet pass. No profiler and no hooks; marks alone, read back after the trial.
 
     round 0            round 1            round 2
-    |A g|B g|C g|      |C g|B g|A g|      |A g|B g|C g|  ...  until every arm's interval is narrow enough
+    |A g|B g|C g|      |C g|B g|A g|      |A g|B g|C g|  ...  until every arm is steady and its interval narrow enough
 
 Arms are interleaved in alternating order, so that drift (heat, neighbours, clocks) falls on all of them alike and trials of
 the same round can be compared as pairs.
@@ -11,14 +11,21 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from suite import machine_load
 from suite.clock import Clock
+from suite.environment import gpu_uuid
 from suite.probes.contract import Observation
+from suite.protocol import MeasurementProtocol
 from suite.record import Sample
 from suite.stage import STEP_STAGES
 from suite.statistics import median_interval, relative_half_width
+from suite.steadiness import Steadiness, assess
 from suite.subject import Subject
 
 
@@ -55,37 +62,61 @@ class StageTimes:
 class Latency:
     """Time of whole generations and of their stages, over interleaved trials of all arms.
 
-    Trials stop when every arm's 95 % interval of the median is narrow enough, or at the protocol's limits.
+    Trials stop when every arm's are steady and their 95 % interval of the median is narrow enough, or at the protocol's limits.
     """
 
     def observe(self, subject: Subject) -> Observation:
-        protocol = subject.protocol
+        protocol, device = subject.protocol, subject.workload.placement.device
+        uuid = gpu_uuid() if device == "cuda" else None
         arms = list(subject.arms)
         samples: list[Sample] = []
-        deadline = time.monotonic() + protocol.max_measuring_s
+        before, start = machine_load.state(device, uuid), time.monotonic()
         for trial in range(protocol.max_trials):
             subject.say(f"latency, round {trial + 1} of up to {protocol.max_trials}")
             for arm in arms if trial % 2 == 0 else reversed(arms):
                 samples += time_stages(subject, arm, trial)
-            if trial + 1 < protocol.min_trials:
-                continue
-            if time.monotonic() > deadline or widest_interval(samples) <= protocol.target_relative_interval:
+            if trial + 1 >= protocol.min_trials and is_enough(samples, protocol, time.monotonic() - start, device):
                 break
-        return Observation(samples=samples)
+        return Observation(samples=samples, machine_states=(before, machine_load.state(device, uuid)))
 
 
 def time_stages(subject: Subject, arm: str, trial: int) -> list[Sample]:
-    """One quiet trial of one arm."""
+    """One quiet trial of one arm, with what other work on the machine did meanwhile."""
     times = StageTimes(subject.clock)
     with subject.configured(arm):
+        before = machine_load.read()
         subject.generate([times])
-    return times.samples(arm, trial)
+        samples = times.samples(arm, trial)
+        happened = machine_load.between(before, machine_load.read())
+    return samples + [Sample(metric=name, value=value, trial=trial, arm=arm) for name, value in happened.items()]
 
 
-def widest_interval(samples: list[Sample]) -> float:
-    """Half width over median of the arm whose generation is known least well."""
-    totals: dict[str, list[float]] = defaultdict(list)
+def is_enough(samples: list[Sample], protocol: MeasurementProtocol, elapsed_s: float, device: str) -> bool:
+    """Whether more trials would add little, or time is up."""
+    series = generations(samples)
+    latest = device == "cuda"
+    found = {arm: assess(values, latest=latest) for arm, values in series.items()}
+    if all(_is_known(series[arm], one, protocol, latest) for arm, one in found.items()):
+        return True
+    slow_s = sum(float(np.asarray(series[arm])[one.slower].sum()) for arm, one in found.items())
+    # A machine that got quiet late gets the time that the noise took, at most as much again.
+    return elapsed_s - min(slow_s, protocol.max_measuring_s) > protocol.max_measuring_s
+
+
+def _is_known(values: list[float], found: Steadiness, protocol: MeasurementProtocol, latest: bool) -> bool:
+    """Whether an arm's number rests on enough trials of one kind, and on none that a better regime has overtaken."""
+    counted = np.asarray(values)[found.counted]
+    if found.kind in ("drift", "mixed") or counted.size < protocol.min_trials:
+        return False
+    if found.kind == "step" and (not found.counted[-1] if latest else (found.counted & found.slower).any()):
+        return False
+    return relative_half_width(median_interval(counted)) <= protocol.target_relative_interval
+
+
+def generations(samples: Iterable[Sample]) -> dict[str, list[float]]:
+    """Seconds of whole generations after warm-up, by arm in the order of their trials."""
+    found: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
-        if sample.stage == "generate":
-            totals[sample.arm].append(sample.value)
-    return max(relative_half_width(median_interval(values)) for values in totals.values())
+        if (sample.metric, sample.stage, sample.warmup) == ("latency_s", "generate", False):
+            found[sample.arm].append(sample.value)
+    return found

@@ -37,24 +37,14 @@ def _time(record: Record, folder: Path) -> float | None:
     if record.execution != "measure":
         known = [one for one in load_table(folder, "operators")["estimated_s"].to_pylist() if one is not None]
         return sum(known) if known else None
-    trials = {arm: _trials(record, arm) for arm in ("stack", "out_of_the_box")}
-    own, theirs = trials["stack"], trials["out_of_the_box"]
+    own, theirs = (record.latencies(arm, all_regimes=True) for arm in ("stack", "out_of_the_box"))
     if not own:
         return None
     both = own.keys() & theirs.keys()
     if not both:  # the workload out of the box itself has nothing beside it
-        return 1.0 if not record.stack else median_interval(list(own.values())).median
+        return 1.0 if not record.stack else median_interval(list(record.latencies().values())).median
     pairs = sorted(both)
     return 1 / paired_ratio([theirs[trial] for trial in pairs], [own[trial] for trial in pairs]).median
-
-
-def _trials(record: Record, arm: str) -> dict[int, float]:
-    return {
-        sample.trial: sample.value
-        for sample in record.samples
-        if (sample.metric, sample.stage, sample.arm, sample.warmup) == ("latency_s", "generate", arm, False)
-        and sample.trial is not None
-    }
 
 
 def _peak(folder: Path) -> float | None:

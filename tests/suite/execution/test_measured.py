@@ -85,7 +85,7 @@ def test_warm_up_is_counted_checked_and_kept_apart(tmp_path: Path) -> None:
     assert (found.arms[0].num_warmup_trials, found.arms[0].steady) == (3, True)
     warm = [sample for sample in found.samples if sample.warmup]
     assert len(warm) == 3
-    assert len([s for s in found.samples if s.stage == "generate" and not s.warmup]) == 4
+    assert len(found.latencies()) == 4
     hasty = run(experiment_of(tmp_path, protocol=quick_protocol(max_warmup_trials=1)))
     assert (hasty.arms[0].num_warmup_trials, hasty.arms[0].steady) == (1, False)
 
@@ -135,7 +135,7 @@ def test_a_failing_probe_loses_nothing_that_was_seen_before(tmp_path: Path) -> N
     found = run(experiment_of(tmp_path, probes=probes))
     assert found.outcome.status == "failed"
     assert found.outcome.reason == "RuntimeError: no"
-    assert len([s for s in found.samples if s.stage == "generate" and not s.warmup]) == 4
+    assert len(found.latencies()) == 4
 
 
 def test_a_probe_that_cannot_observe_here_ends_the_run_before_anything_is_built(tmp_path: Path) -> None:
