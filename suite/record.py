@@ -99,7 +99,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the trials are of one kind (`suite.steadiness`); of too few to tell, whether they had stopped getting faster when
     warm-up ended. None: not warmed up."""
     doubt: str | None = None
-    """Why its times are to be doubted, with the evidence: trials of more than one kind, or other work on the machine throughout.
+    """Why its times are to be doubted, with the evidence: trials of more than one kind, or other work on the machine.
     None: no reason to."""
     before: MachineState | None = None
     """When the first round of interleaved trials began."""

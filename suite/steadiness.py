@@ -94,8 +94,8 @@ def assess(values: Values, tolerance: float = TOLERANCE, *, latest: bool = False
     """What a series of positive times is like, in the order in which they were taken.
 
     Other work on a machine only ever adds time, so after a step the fastest regime counts that has enough trials
-    (`MIN_VALUES`), with all regimes as fast. `latest` counts the last such one instead: a chip that gets hot slows down to what it
-    can sustain. Where no regime has enough trials, all count.
+    (`MIN_VALUES`), with all regimes as fast. `latest` counts the last such one instead: a chip that gets hot slows down to what
+    it can sustain. Where no regime has enough trials, all count.
 
     Args:
         values: times of trials; fewer than `MIN_VALUES` are taken for steady, as they tell nothing.

@@ -17,8 +17,8 @@ TITLE = "Latency and speed-up"
 CAPTION = (
     "Latency of one whole generation in the quiet pass: median of the trials with its 95 % interval. Speed-ups are medians of "
     "the ratios of paired, interleaved trials; above 1 the stack is faster. SAME: the whole interval is within 2 % of 1. "
-    "UNCLEAR: the trials do not decide it. Machine not quiet: the trials were of more than one kind, or other work took cores; the "
-    "findings tell the evidence, and trials that were set aside are not counted."
+    "UNCLEAR: the trials do not decide it. Machine not quiet: the trials were of more than one kind, or other work took cores; "
+    "the findings tell the evidence, and trials that were set aside are not counted."
 )
 COLUMNS = (
     text("Workload", "group"),
