@@ -35,3 +35,17 @@ def experiment(compose: Callable[..., tuple]) -> Callable[..., object]:
 def smoke_workload(experiment: Callable) -> Callable:
     """A smoke-sized workload by name. Shared: a test that changes it must change it back."""
     return cache(lambda name: experiment(f"workload={name}").make_workload())
+
+
+@pytest.fixture(scope="session")
+def float64_workload(experiment: Callable) -> Callable:
+    """By name, the workload of `smoke_workload` with the same weights and noise in float64: what its outputs are held to."""
+    from optimizations.exactness import cast_to_float64
+
+    return cache(lambda name: cast_to_float64(experiment(f"workload={name}").make_workload()))
+
+
+@pytest.fixture(scope="session")
+def float64_output(float64_workload: Callable) -> Callable:
+    """By name, what that workload gives as it is."""
+    return cache(lambda name: float64_workload(name).generate())

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from suite.slicing.plan import SlicePlan
 from suite.slicing.recipe import Recipe, find_recipes, put_on
@@ -102,3 +104,31 @@ def check_exact(
 def _nothing_below(dtype: torch.dtype) -> Any:
     """In float64 all of it: diffusers' linear attention sums in float32 whatever its input, and would be exact to that only."""
     return patch.object(Tensor, "float", Tensor.double) if dtype == torch.float64 else nullcontext()
+
+
+def cast_to_float64(workload: Any) -> Any:
+    """`workload` itself, which nobody else may use: its weights and all it computes with are of float64 from now on.
+
+    The weights are the same numbers, and so is its noise, which is drawn in float32 as ever.
+    """
+    for part in workload.parts.values():
+        part.double()
+    workload.placement = replace(workload.placement, precision="float64")
+    generate = workload.generate
+
+    def generate_from_the_same_noise() -> Tensor:
+        with _DrawnInFloat32():
+            return generate()
+
+    workload.generate = generate_from_the_same_noise
+    return workload
+
+
+class _DrawnInFloat32(TorchFunctionMode):
+    """Another type is given other random numbers by the same seed."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        if func in (torch.randn, torch.rand) and given.get("dtype") == torch.float64:
+            return func(*args, **given | {"dtype": torch.float32}).double()
+        return func(*args, **given)

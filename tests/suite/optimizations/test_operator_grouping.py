@@ -220,22 +220,28 @@ def test_wrong_counts_are_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("name", ["animatediff", "stable_video_diffusion", "stable_diffusion"])
-def test_steps_may_be_skipped_on_top(name: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path) -> None:
+def test_steps_may_be_skipped_on_top(
+    name: str, experiment: Callable, smoke_workload: Callable, float64_workload: Callable, tmp_path: Path
+) -> None:
     """Groups by halves of guidance call every module twice in a step; whoever reuses features keeps those of both."""
-    workload = smoke_workload(name)
-    outputs = []
-    for stack in ("[step_rehash]", "[feature_slicer,operator_grouping,step_rehash]"):
+
+    def generated(workload: Any, stack: str) -> torch.Tensor:
         run = experiment(f"optimization={stack}", "optimization.step_rehash.reuse=last_layer", "smallest_slice=2048")
         with Subject(workload, {"stack": run.stack}, run.protocol, tmp_path).configured("stack"):
-            outputs.append(workload.generate())
-    assert torch.allclose(outputs[1], outputs[0], atol=5e-5)
-    assert not torch.allclose(outputs[0], workload.generate(), atol=1e-3)
+            return workload.generate()
+
+    workload = smoke_workload(name)
+    skipping = generated(workload, "[step_rehash]")
+    both = generated(workload, "[feature_slicer,operator_grouping,step_rehash]")
+    reference = generated(float64_workload(name), "[step_rehash]")
+    assert_exact(both, skipping, reference)
+    assert error(workload.generate(), reference) > 10 * allowed_error(skipping, reference), "skipping is not exact"
 
 
 @pytest.mark.parametrize("stack", ["operator_grouping", "[feature_slicer,operator_grouping]"])
 @pytest.mark.parametrize("name", ["animatediff", "stable_video_diffusion", "stable_diffusion"])
 def test_whole_generations_come_out_the_same(
-    name: str, stack: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
+    name: str, stack: str, experiment: Callable, smoke_workload: Callable, float64_output: Callable, tmp_path: Path
 ) -> None:
     workload = smoke_workload(name)
     run = experiment(f"optimization={stack}", "smallest_slice=2048")
@@ -243,7 +249,7 @@ def test_whole_generations_come_out_the_same(
     subject = Subject(workload, {"stack": run.stack}, run.protocol, tmp_path)
     with subject.configured("stack") as said:
         assert all(one.exact for one in said)
-        assert torch.allclose(workload.generate(), expected, atol=5e-5)
+        assert_exact(workload.generate(), expected, float64_output(name))
     assert torch.equal(workload.generate(), expected), "taking it off puts everything back"
 
 

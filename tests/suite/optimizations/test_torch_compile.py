@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from optimizations.exactness import error
+from optimizations.exactness import assert_exact, output_in_float64
 from optimizations.tiny_models import caller, made
 from torch import nn
 from toy import ToyWorkload, toy_subject
@@ -71,12 +71,13 @@ class Breaking(nn.Module):
 def test_the_output_is_the_eager_one_to_rounding_and_the_very_one_without(backend: str) -> None:
     model = made("image_unet")
     call = caller("image_unet", model, 1, 1, 8, 8)
+    reference = output_in_float64(model, lambda model: caller("image_unet", model, 1, 1, 8, 8))
     workload = workload_of(denoiser=model)
     optimization = compiled(backend=backend, repeated_blocks=backend == "aot_eager")
     with torch.inference_mode():
         expected = call()
         handle = optimization.apply(workload)
-        assert error(call(), expected) < 1e-5
+        assert_exact(call(), expected, reference)
         assert optimization._compilations.told().startswith("graphs: 1" if backend == "eager" else "graphs: 2")
         handle.revert()
         assert torch.equal(call(), expected)
@@ -87,10 +88,11 @@ def test_the_output_is_the_eager_one_to_rounding_and_the_very_one_without(backen
 def test_inductor_fuses_and_the_output_is_the_eager_one_to_rounding() -> None:
     model = made("image_unet")
     call = caller("image_unet", model, 1, 1, 8, 8)
+    reference = output_in_float64(model, lambda model: caller("image_unet", model, 1, 1, 8, 8))
     with torch.inference_mode():
         expected = call()
         handle = compiled(backend="inductor", repeated_blocks=True).apply(workload_of(denoiser=model))
-        assert error(call(), expected) < 1e-5
+        assert_exact(call(), expected, reference)
         handle.revert()
         assert torch.equal(call(), expected)
 
