@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,16 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped and why, one line a reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:4d}  {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +46,17 @@ def experiment(compose: Callable[..., tuple]) -> Callable[..., object]:
 def smoke_workload(experiment: Callable) -> Callable:
     """A smoke-sized workload by name. Shared: a test that changes it must change it back."""
     return cache(lambda name: experiment(f"workload={name}").make_workload())
+
+
+@pytest.fixture(scope="session")
+def float64_workload(experiment: Callable) -> Callable:
+    """By name, the workload of `smoke_workload` with the same weights and noise in float64: what its outputs are held to."""
+    from optimizations.exactness import cast_to_float64
+
+    return cache(lambda name: cast_to_float64(experiment(f"workload={name}").make_workload()))
+
+
+@pytest.fixture(scope="session")
+def float64_output(float64_workload: Callable) -> Callable:
+    """By name, what that workload gives as it is."""
+    return cache(lambda name: float64_workload(name).generate())

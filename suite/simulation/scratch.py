@@ -7,6 +7,7 @@ The CPU figures are those of torch 2.11 to 2.13 in float32, from ATen's sources 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -19,6 +20,11 @@ UPSAMPLING = ("aten::upsample_nearest2d", "aten::upsample_bilinear2d")
 CONVOLUTIONS = ("aten::convolution", "aten::_convolution")
 SMALL_OUTPUT = 128
 """Height plus width up to which upsampling goes through channels-last copies."""
+ONEDNN_LIMIT = "ONEDNN_MAX_CPU_ISA"
+"""The variable that keeps oneDNN from a processor's newer instructions."""
+ISAS = ("SSE41", "AVX2", "AVX512")
+ONEDNN_LIMITS = {"SSE41": 0, "AVX": 0, "AVX2": 1, "AVX2_VNNI": 1, "AVX2_VNNI_2": 1}
+"""The last of `ISAS` that it leaves, by its value; what is not here leaves all."""
 
 
 def scratch_bytes(operator: str, args: Sequence[Any], output: Any, device: str) -> int:
@@ -85,6 +91,15 @@ def _uses_onednn(image: Sequence[int], weight: Sequence[int], groups: int) -> bo
     return groups > 1 or min(weight[-2:]) > 3 or image[0] > 1 or prod(image[:4]) > 20480
 
 
+def onednn_isa() -> str:
+    """The newest of ``SSE41``, ``AVX2`` and ``AVX512`` whose kernels oneDNN takes here.
+
+    Not ``torch.backends.cpu.get_cpu_capability()``, which tells of ATen's own kernels: each library has its own limit.
+    """
+    has = torch.cpu._is_avx2_supported() + torch.cpu._is_avx512_supported()
+    return ISAS[min(has, ONEDNN_LIMITS.get(os.environ.get(ONEDNN_LIMIT, "").upper(), has))]
+
+
 def _blocked_copies(image: Sequence[int], weight: Sequence[int], output: Sequence[int], groups: int) -> int:
     """Input, weight and output with channels in whole blocks; the output's plain copy comes when the first two are gone.
 
@@ -92,7 +107,7 @@ def _blocked_copies(image: Sequence[int], weight: Sequence[int], output: Sequenc
     """
     if groups > 1:
         return 0
-    block = 16 if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else 8
+    block = 16 if onednn_isa() == "AVX512" else 8
     is_first = image[1] < block  # few channels stay as they are
     channels = image[1] if is_first else _padded(image[1], block)
     out_channels = _padded(output[1], block)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from optimizations.exactness import assert_exact
 
 from suite.errors import ConfigError
 from suite.optimizations.attention import AttentionKernel
@@ -34,7 +35,12 @@ def test_a_handle_undoes_in_reverse_and_only_once() -> None:
 @pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("workload_name", ["stable_diffusion", "animatediff"])
 def test_exact_means_the_unoptimized_output_to_rounding(
-    name: str, workload_name: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
+    name: str,
+    workload_name: str,
+    experiment: Callable,
+    smoke_workload: Callable,
+    float64_output: Callable,
+    tmp_path: Path,
 ) -> None:
     workload = smoke_workload(workload_name)
     run = experiment(f"optimization={name}")
@@ -43,7 +49,7 @@ def test_exact_means_the_unoptimized_output_to_rounding(
     with subject.configured("stack") as applied:
         optimized = workload.generate()
     assert applied[0].exact
-    assert torch.allclose(optimized, expected, atol=2e-5)
+    assert_exact(optimized, expected, float64_output(workload_name))
     assert torch.equal(workload.generate(), expected), "taking it off puts everything back"
 
 

@@ -23,12 +23,13 @@ from suite.record import Outcome, Sample
 def test_the_host_clock_measures_seconds() -> None:
     clock = clock_for("cpu")
     assert isinstance(clock, HostClock)
-    before, start = time.perf_counter(), clock.mark()
-    while time.perf_counter() - before < 0.01:
+    before, start, inside = time.perf_counter(), clock.mark(), time.perf_counter()
+    while time.perf_counter() - inside < 0.01:
         pass
-    end, after = clock.mark(), time.perf_counter()
+    over, end, after = time.perf_counter(), clock.mark(), time.perf_counter()
     clock.synchronize()
-    assert 0.0099 <= clock.elapsed_s(start, end) <= after - before + 1e-4
+    nanosecond = 1e-9  # the marks are whole ones
+    assert over - inside - nanosecond <= clock.elapsed_s(start, end) <= after - before + nanosecond
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_the_environment_is_plain_data_and_names_what_ran() -> None:
 
     found = capture("cpu")
     assert json.loads(json.dumps(found)) == found
-    assert found["packages"]["torch"] == torch.__version__
+    assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0], "a build's label may be missing"
     assert found["torch"]["num_threads"] == torch.get_num_threads()
     assert found["gpu"] is None
     assert found["cpu"]["memory_bytes"] > 2**30

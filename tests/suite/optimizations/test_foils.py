@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from optimizations.exactness import allowed_error, assert_exact, error, output_in_float64
 from optimizations.live_bytes import peak_bytes
 from optimizations.tiny_models import caller, made
 from torch import nn
@@ -115,7 +116,7 @@ def test_a_pipeline_keeps_its_signature_and_gets_its_own_call_back() -> None:
 
 @pytest.mark.parametrize(("name", "exact"), [("animatediff", True), ("stable_video_diffusion", False)])
 def test_decoding_in_chunks_is_exact_where_the_decoder_sees_frames_alone(
-    name: str, exact: bool, smoke_workload: Callable, monkeypatch: pytest.MonkeyPatch
+    name: str, exact: bool, smoke_workload: Callable, float64_output: Callable
 ) -> None:
     workload = smoke_workload(name)
     expected = workload.generate()
@@ -129,7 +130,8 @@ def test_decoding_in_chunks_is_exact_where_the_decoder_sees_frames_alone(
     hook.remove()
     assert set(rows) == {2}
     assert is_exact(optimization, handle) is exact
-    assert torch.allclose(found, expected, atol=2e-5) is exact
+    reference = float64_output(name)
+    assert (error(found, reference) <= allowed_error(expected, reference)) is exact
     assert torch.equal(workload.generate(), expected)
     with pytest.raises(NotApplicableError, match="decoded at once"):
         DecodeChunkSize(100).apply(workload)
@@ -140,13 +142,14 @@ def test_decoding_in_chunks_is_exact_where_the_decoder_sees_frames_alone(
 def test_feed_forwards_in_chunks(name: str) -> None:
     model = made(name)
     call = caller(name, model, 1, 3, 5, 4)
+    reference = output_in_float64(model, lambda model: caller(name, model, 1, 3, 5, 4))
     workload: Any = SimpleNamespace(parts={"denoiser": model})
     with torch.inference_mode():
         expected = call()
         handle = ForwardChunking(1, 1).apply(workload)
         blocks = [module for module in model.modules() if hasattr(module, "set_chunk_feed_forward")]
         assert {block._chunk_size for block in blocks} == {1}
-        assert torch.allclose(call(), expected, atol=1e-5)
+        assert_exact(call(), expected, reference)
         handle.revert()
         assert {block._chunk_size for block in blocks} == {None}
         assert torch.equal(call(), expected)
@@ -159,12 +162,13 @@ def test_feed_forwards_in_chunks(name: str) -> None:
 def test_split_inference_is_exact_saves_memory_and_leaves_paths_alone() -> None:
     model = made("motion_unet")
     call = caller("motion_unet", model, 2, 4, 16, 16)
+    reference = output_in_float64(model, lambda model: caller("motion_unet", model, 2, 4, 16, 16))
     paths = [path for path, _ in model.named_modules()]
     with torch.inference_mode():
         expected, before = call(), peak_bytes(call)
         handle = SplitInference(32, 2).apply(SimpleNamespace(parts={"denoiser": model}))  # type: ignore[arg-type]
         assert [path for path, _ in model.named_modules()] == paths
-        assert torch.allclose(call(), expected, atol=1e-5)
+        assert_exact(call(), expected, reference)
         assert peak_bytes(call) < 0.8 * before
         handle.revert()
         assert torch.equal(call(), expected)
@@ -184,7 +188,9 @@ def test_queries_in_blocks_see_all_keys_and_their_own_mask() -> None:
     query, key, value = torch.randn(2, 4, 7, 8), torch.randn(2, 4, 5, 8), torch.randn(2, 4, 5, 8)
     masks = [None, torch.randn(2, 1, 7, 5), torch.randn(2, 1, 1, 5)]
     for mask in masks:
-        assert torch.allclose(blocks(query, key, value, mask), attention(query, key, value, mask), atol=1e-6)
+        given = (query, key, value, mask)
+        in_float64 = (None if tensor is None else tensor.double() for tensor in given)
+        assert_exact(blocks(*given), attention(*given), attention(*in_float64))
     assert seen == [3, 3, 1] * 3
     seen.clear()
     square = torch.randn(1, 2, 6, 8)
@@ -195,7 +201,9 @@ def test_queries_in_blocks_see_all_keys_and_their_own_mask() -> None:
 
 
 @pytest.mark.parametrize("name", ["parti", "sd3", "make_a_video"])
-def test_single_operators_of_token_transformers_too(name: str, experiment: Callable, smoke_workload: Callable) -> None:
+def test_single_operators_of_token_transformers_too(
+    name: str, experiment: Callable, smoke_workload: Callable, float64_output: Callable
+) -> None:
     workload = smoke_workload(name)
     (slicer,) = experiment(
         "optimization=feature_slicer", "optimization.feature_slicer.smallest_slice=64"
@@ -204,5 +212,5 @@ def test_single_operators_of_token_transformers_too(name: str, experiment: Calla
     handle = slicer.apply(workload)
     found = workload.generate()
     handle.revert()
-    assert torch.allclose(found, expected, atol=5e-5)
+    assert_exact(found, expected, float64_output(name))
     assert torch.equal(workload.generate(), expected)

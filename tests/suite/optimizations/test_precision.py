@@ -9,14 +9,21 @@ from typing import Any
 
 import pytest
 import torch
+from optimizations.live_bytes import peak_bytes
 from torch import nn
 
 from suite.errors import ConfigError
-from suite.optimizations.precision import Precision, kept_in_float32
+from suite.optimizations import precision
+from suite.optimizations.precision import Precision, kept_in_float32, rounds_noise
 from suite.probes.fidelity import Fidelity
 from suite.probes.memory import Memory
 from suite.subject import Subject
 from suite.workload import NotApplicableError, Placement
+
+NEEDS_ROUNDED_NOISE = pytest.mark.skipif(
+    torch.__version__ < "2.13" and not rounds_noise(torch.bfloat16),
+    reason=f"needs a torch that draws half precision's noise in float32: {torch.__version__} does not",
+)
 
 
 class Model(nn.Module):
@@ -89,7 +96,7 @@ def test_what_the_library_keeps_in_float32_stays() -> None:
     handle = Precision("bfloat16").apply(workload_of(denoiser=model))
     assert model.linear.weight.dtype == torch.float32
     assert model.linear.bias.dtype == torch.bfloat16
-    assert handle.changes.endswith("but for 2 that the library keeps in float32")
+    assert ", but for 2 that the library keeps in float32" in handle.changes
 
 
 def test_a_precision_that_is_there_already_changes_nothing() -> None:
@@ -99,6 +106,7 @@ def test_a_precision_that_is_there_already_changes_nothing() -> None:
         Precision("float8")
 
 
+@NEEDS_ROUNDED_NOISE
 def test_noise_is_the_same_in_every_precision_but_for_rounding() -> None:
     """Without this, outputs of one seed could not be compared."""
     for dtype in (torch.bfloat16, torch.float16):
@@ -107,6 +115,17 @@ def test_noise_is_the_same_in_every_precision_but_for_rounding() -> None:
             for each in (dtype, torch.float32)
         )
         assert torch.equal(drawn, rounded)
+        assert rounds_noise(dtype)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "device", "says"), [(True, "cpu", False), (False, "cpu", True), (False, "cuda", False)]
+)
+def test_other_noise_is_told(rounds: bool, device: str, says: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "rounds_noise", lambda dtype: rounds)
+    placement = Placement(device=device, precision="float32")
+    handle = Precision("bfloat16").apply(SimpleNamespace(parts={}, placement=placement))
+    assert handle.changes.endswith("draws other noise in bfloat16, so its outputs are other ones") is says
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "make_a_video", "parti"])
@@ -124,19 +143,27 @@ def test_a_generation_runs_in_it_and_is_the_same_again_without(
     assert torch.equal(workload.generate(), expected)
 
 
-def test_memory_and_fidelity_of_a_stack_in_half_precision(
-    experiment: Callable, smoke_workload: Callable, tmp_path: Path
-) -> None:
-    """Half the bytes for weights, the originals that are kept for the way back not counted."""
+def test_memory_of_a_stack_in_half_precision(experiment: Callable, smoke_workload: Callable, tmp_path: Path) -> None:
+    """Half the bytes for weights, the originals that are kept for the way back not counted, and for what is computed.
+
+    The profiler's peak is another matter: a CPU whose kernels know no bfloat16 makes float32 copies inside operators.
+    """
     workload = smoke_workload("stable_diffusion")
     stack = experiment("optimization=bf16").stack
-    peaks = []
+    weights, live = [], []
     for arm in ({}, stack):
         subject = Subject(workload, {"stack": arm}, experiment().protocol, tmp_path)
         rows = {row["stage"]: row for row in Memory().observe(subject).tables["memory_peaks"].to_pylist()}
-        peaks.append(rows["generate"])
-    assert peaks[1]["weights_bytes"] == pytest.approx(peaks[0]["weights_bytes"] / 2, rel=0.01)
-    assert peaks[1]["allocated_bytes"] < 0.6 * peaks[0]["allocated_bytes"]
+        weights.append(rows["generate"]["weights_bytes"])
+        with subject.configured("stack"):
+            live.append(peak_bytes(workload.generate))
+    assert weights[1] == pytest.approx(weights[0] / 2, rel=0.01)
+    assert live[1] < 0.6 * live[0]
+
+
+@NEEDS_ROUNDED_NOISE
+def test_fidelity_of_a_stack_in_half_precision(experiment: Callable, smoke_workload: Callable, tmp_path: Path) -> None:
+    workload, stack = smoke_workload("stable_diffusion"), experiment("optimization=bf16").stack
     subject = Subject(workload, {"stack": stack, "out_of_the_box": {}}, experiment().protocol, tmp_path)
     found = {sample.metric: sample.value for sample in Fidelity().observe(subject).samples}
     assert 30 < found["psnr_db"] < 60, "rounded, and nothing else"

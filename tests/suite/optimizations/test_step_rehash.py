@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from optimizations.exactness import allowed_error, assert_exact, error
 from optimizations.loops import TEXT, Loop, ddim_step, image_unet, motion_unet, random, video_unet
 from torch import Tensor, nn
 
@@ -354,7 +355,9 @@ def test_workloads_skip_work_and_come_back(name: str, smoke_workload: Callable) 
         assert torch.equal(workload.generate(), before)
 
 
-def test_with_grouped_operators_in_either_order(experiment: Callable, smoke_workload: Callable, tmp_path: Path) -> None:
+def test_with_grouped_operators_in_either_order(
+    experiment: Callable, smoke_workload: Callable, float64_workload: Callable, tmp_path: Path
+) -> None:
     workload = smoke_workload("animatediff")
     run = experiment(
         "workload=animatediff",
@@ -367,15 +370,18 @@ def test_with_grouped_operators_in_either_order(experiment: Callable, smoke_work
         "stack": run.stack,
         "reversed": dict(reversed(list(run.stack.items()))),
     }
-    outputs = {}
-    for arm, stack in stacks.items():
-        subject = Subject(workload, {arm: stack}, run.protocol, tmp_path)
+
+    def output(workload: Any, arm: str) -> Tensor:
+        subject = Subject(workload, {arm: stacks[arm]}, run.protocol, tmp_path)
         with subject.configured(arm):
             subject.generate()
-        outputs[arm] = subject.last_output
+        return subject.last_output
+
+    outputs = {arm: output(workload, arm) for arm in stacks}
+    reference = output(float64_workload("animatediff"), "alone")
     for arm in ("stack", "reversed"):
-        assert torch.allclose(outputs[arm], outputs["alone"], atol=2e-5)
-    assert not torch.allclose(outputs["alone"], outputs["out_of_the_box"], atol=2e-5)
+        assert_exact(outputs[arm], outputs["alone"], reference)
+    assert error(outputs["out_of_the_box"], reference) > allowed_error(outputs["alone"], reference)
 
 
 def test_a_simulation_counts_what_a_measured_run_does(experiment: Callable, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from optimizations.exactness import assert_exact
 from optimizations.loops import Loop, ddim_step, motion_unet, random
 from torch import nn
 
@@ -52,28 +53,29 @@ def said(subject: Subject) -> tuple[Applied, Any]:
 
 
 def test_its_output_is_that_of_the_skipped_steps_alone(
-    experiment: Callable, smoke_workload: Callable, tmp_path: Path
+    experiment: Callable, smoke_workload: Callable, float64_workload: Callable, tmp_path: Path
 ) -> None:
     workload = smoke_workload("make_a_video")
     whole = experiment("optimization=streamlined", EVERYTHING_CUT)
     alone = experiment("optimization=step_rehash")
     applied, found = said(Subject(workload, {"stack": whole.stack}, whole.protocol, tmp_path))
     _, expected = said(Subject(workload, {"stack": alone.stack}, alone.protocol, tmp_path))
-    assert torch.allclose(found, expected, atol=5e-5)
+    _, reference = said(Subject(float64_workload("make_a_video"), {"stack": alone.stack}, alone.protocol, tmp_path))
+    assert_exact(found, expected, reference)
     assert not applied.exact
     assert all(f"{part}: " in applied.changes for part in ("feature_slicer", "operator_grouping", "step_rehash"))
     assert not applied.left_out
 
 
 def test_without_steps_to_skip_it_is_exact_and_says_what_is_left_out(
-    experiment: Callable, smoke_workload: Callable, tmp_path: Path
+    experiment: Callable, smoke_workload: Callable, float64_output: Callable, tmp_path: Path
 ) -> None:
     workload = smoke_workload("parti")
     run = experiment("optimization=streamlined", EVERYTHING_CUT)
     expected = workload.generate()
     applied, found = said(Subject(workload, {"stack": run.stack}, run.protocol, tmp_path))
     assert applied.exact
-    assert torch.allclose(found, expected, atol=5e-5)
+    assert_exact(found, expected, float64_output("parti"))
     assert list(applied.left_out) == ["step_rehash"]
     assert "a token that the step before has drawn" in applied.left_out["step_rehash"]
     assert f"step_rehash is left out: {applied.left_out['step_rehash']}" in applied.changes

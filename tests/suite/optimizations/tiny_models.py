@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from diffusers import (
     UNetMotionModel,
     UNetSpatioTemporalConditionModel,
 )
+from optimizations.exactness import normal
 from torch import Tensor, nn
 
 WIDTH = 16
@@ -89,7 +91,7 @@ def made(name: str, **kwargs: Any) -> nn.Module:
 def caller(name: str, model: Any, batch_size: int, num_frames: int, height: int, width: int) -> Callable[[], Tensor]:
     """A call of `model`, sizes in latent pixels, whose inputs are the same every time it is called."""
     frames = batch_size * num_frames
-    randn = lambda *shape: torch.randn(shape, dtype=model.dtype)  # noqa: E731
+    randn = partial(normal, dtype=model.dtype)
     step = torch.tensor(7)
     torch.manual_seed(1)
     if name == "motion_unet":

@@ -14,6 +14,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from optimizations.exactness import allowed_error
 from torch import nn
 from toy import Noted, ToyWorkload, toy_subject
 
@@ -133,12 +134,15 @@ def test_latents_are_noted_and_the_decoder_is_put_back() -> None:
 
 @pytest.mark.parametrize(("name", "exact"), [("vae_slicing", True), ("fewer_steps", False)])
 def test_latents_of_a_pipeline(
-    name: str, exact: bool, experiment: Callable, smoke_workload: Callable, tmp_path: Path
+    name: str, exact: bool, experiment: Callable, smoke_workload: Callable, float64_output: Callable, tmp_path: Path
 ) -> None:
+    """Two outputs that are exact may lie on either side of the true one."""
     run = experiment("workload=animatediff", f"optimization={name}")
     arms = {"stack": run.stack, "out_of_the_box": {}}
-    subject = Subject(smoke_workload("animatediff"), arms, run.protocol, tmp_path)
+    workload = smoke_workload("animatediff")
+    rounding = 2 * allowed_error(workload.generate(), float64_output("animatediff"))
+    subject = Subject(workload, arms, run.protocol, tmp_path)
     found = {sample.metric: sample.value for sample in Fidelity().observe(subject).samples}
     assert (found["latent_relative_error"] == 0) is exact
-    assert (found["max_relative_error"] < 1e-5) is exact
+    assert (found["max_relative_error"] <= rounding) is exact
     assert found["ssim"] <= 1 + 1e-12

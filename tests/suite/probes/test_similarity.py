@@ -21,7 +21,7 @@ def test_a_toys_two_steps(tmp_path: Path) -> None:
     removed = workload.parts["denoiser"].attn.register_forward_hook(lambda *call: gave.append(call[-1].flatten()))
     rows = Similarity(["attn", "nothing"]).observe(toy_subject(tmp_path, workload)).tables["similarity"].to_pylist()
     removed.remove()
-    expected = torch.cosine_similarity(gave[0], gave[1], dim=0).item()
+    expected = torch.cosine_similarity(gave[0].double(), gave[1].double(), dim=0).item()
     found = {(row["module"], row["step_i"], row["step_j"]): row["similarity"] for row in rows}
     assert set(found) == {("denoiser.attn", i, j) for i in range(2) for j in range(2)}
     assert found["denoiser.attn", 0, 1] == found["denoiser.attn", 1, 0] == pytest.approx(expected, abs=1e-6)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from simulation.processors import NEEDS_X86
 
 from suite.probes.memory import Memory
 from suite.simulation.generation import simulate
@@ -60,6 +61,7 @@ def peaks(table) -> dict[str, dict[str, int]]:
     + [pytest.param(name, *MATH, marks=[pytest.mark.slow] * (name in LIKE_STABLE_DIFFUSION)) for name in NAMED]
     + [pytest.param(name, *kernel, marks=pytest.mark.slow) for name in OTHERS for kernel in (FUSED, MATH)],
 )
+@NEEDS_X86
 @pytest.mark.usefixtures("two_threads")
 def test_peaks_are_the_profilers(
     name: str, stack: str, tolerance: float, experiment: Callable, smoke_workload: Callable, tmp_path: Path

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from simulation.processors import NEEDS_AVX2, NEEDS_X86
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -21,7 +22,7 @@ from suite.simulation.attention_kernels import call_of, cuda_kernel
 from suite.simulation.generation import simulate
 from suite.simulation.known_operators import KnownOperators
 from suite.simulation.observer import Observer
-from suite.simulation.scratch import scratch_bytes
+from suite.simulation.scratch import ONEDNN_LIMIT, onednn_isa, scratch_bytes
 from suite.simulation.strides import as_real, view_strides
 
 
@@ -46,17 +47,14 @@ def profiled_scratch(run: Callable[[], torch.Tensor]) -> int:
     return peak - output.numel() * output.element_size()
 
 
-@pytest.mark.skipif(
-    not torch.backends.cpu.get_cpu_capability().startswith("AVX512"),
-    reason="oneDNN's blocks are known for AVX-512 here",
-)
+@NEEDS_X86
 @pytest.mark.parametrize(
     ("image", "out_channels", "window", "stride"),
     [
         ((2, 4, 32, 32), 320, 3, 1),  # few channels stay as they are
         ((2, 64, 32, 32), 64, 3, 1),
         ((2, 64, 32, 32), 64, 1, 1),
-        ((2, 64, 32, 32), 4, 3, 1),  # padded to a block
+        pytest.param((2, 64, 32, 32), 4, 3, 1, marks=NEEDS_AVX2),  # padded to a block; SSE4.1 has another way
         ((2, 64, 32, 32), 64, 3, 2),
         ((4, 24, 17, 19), 40, 3, 1),
         ((1, 8, 16, 16), 8, 3, 1),  # small: by matrix product
@@ -72,6 +70,27 @@ def test_a_convolutions_temporaries_are_the_profilers(
     measured = profiled_scratch(lambda: torch.convolution(*args))
     assert scratch_bytes("aten::convolution", args, output, "cpu") == pytest.approx(measured, rel=0.01)
     assert scratch_bytes("aten::convolution", args, output, "cuda") == 0
+
+
+@pytest.mark.parametrize(
+    ("avx2", "avx512", "limit", "expected"),
+    [
+        (True, True, "", "AVX512"),
+        (True, True, "ALL", "AVX512"),
+        (True, True, "avx512_core_vnni", "AVX512"),
+        (True, True, "avx2_vnni", "AVX2"),
+        (True, True, "SSE41", "SSE41"),
+        (True, False, "AVX512_CORE", "AVX2"),
+        (False, False, "AVX2", "SSE41"),
+    ],
+)
+def test_onednns_instructions_are_the_processors_up_to_its_limit(
+    avx2: bool, avx512: bool, limit: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: avx2)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: avx512)
+    monkeypatch.setenv(ONEDNN_LIMIT, limit)
+    assert onednn_isa() == expected
 
 
 def test_temporaries_of_softmax_norms_and_upsampling_are_the_profilers() -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optimizations.exactness import assert_exact
 from torch import nn
 
 from suite.slicing.moments import Moments, moments_of_rows
 
 
-def stock(norm: nn.GroupNorm, x: torch.Tensor, num_frames: int) -> torch.Tensor:
-    """The norm over ``[B, C, F, H, W]`` of frames ``[B*F, C, H, W]``, in float64, frames again."""
-    volume = x.double().unflatten(0, (-1, num_frames)).transpose(1, 2)
-    normalized = nn.functional.group_norm(volume, norm.num_groups, norm.weight.double(), norm.bias.double(), norm.eps)
+def stock(norm: nn.GroupNorm, x: torch.Tensor, num_frames: int, dtype: torch.dtype) -> torch.Tensor:
+    """The norm over ``[B, C, F, H, W]`` of frames ``[B*F, C, H, W]``, frames again."""
+    volume = x.to(dtype).unflatten(0, (-1, num_frames)).transpose(1, 2)
+    weight, bias = norm.weight.to(dtype), norm.bias.to(dtype)
+    normalized = nn.functional.group_norm(volume, norm.num_groups, weight, bias, norm.eps)
     return normalized.transpose(1, 2).flatten(0, 1)
 
 
@@ -38,7 +40,8 @@ def test_statistics_over_frames_are_those_of_the_whole(
     norm, x = affine_norm(4, 8), torch.randn(batch_size * num_frames, 8, size, 3) + mean
     scale, shift = moments_of_rows(x, 4, count).pooled(num_frames).affine(norm)
     found = x.unflatten(0, (-1, num_frames)) * scale[:, None, :, None, None] + shift[:, None, :, None, None]
-    torch.testing.assert_close(found.flatten(0, 1).double(), stock(norm, x, num_frames), rtol=1e-5, atol=2e-5)
+    whole, reference = (stock(norm, x, num_frames, dtype) for dtype in (torch.float32, torch.float64))
+    assert_exact(found.flatten(0, 1), whole, reference)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
@@ -73,6 +76,6 @@ def test_half_precision_is_gathered_in_float32_and_float64_stays() -> None:
 
 
 def test_a_norm_without_weights() -> None:
-    norm, x = nn.GroupNorm(2, 4, affine=False), torch.randn(3, 4, 5, 5)
+    norm, x = nn.GroupNorm(2, 4, affine=False), torch.randn(3, 4, 5, 5, dtype=torch.float64)
     scale, shift = Moments.of(x, 2).affine(norm)
-    assert torch.allclose(x * scale[..., None, None] + shift[..., None, None], norm(x), atol=1e-5)
+    assert torch.allclose(x * scale[..., None, None] + shift[..., None, None], norm(x), atol=1e-12)

@@ -54,12 +54,12 @@ def test_put_on_and_taken_off() -> None:
 
 
 def test_with_gradients_a_module_computes_as_before() -> None:
-    layer, x = nn.Linear(3, 3), torch.randn(2, 3)
+    layer, x = nn.Linear(3, 3).double(), torch.randn(2, 3, dtype=torch.float64)
     put_on(layer, Recipe(nn.Linear, run), SlicePlan(frame_slices=5))
     layer(x).sum().backward()
     assert layer.weight.grad is not None
     with torch.no_grad():
-        assert torch.allclose(layer(x) - 5, nn.functional.linear(x, layer.weight, layer.bias), atol=1e-6)
+        assert torch.allclose(layer(x) - 5, nn.functional.linear(x, layer.weight, layer.bias), atol=1e-12)
 
 
 def test_a_forward_that_an_instance_had_already_comes_back() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import wraps
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from diffusers.hooks import HookRegistry, ModelHook
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optimizations.exactness import BOUND, check_exact, error, sliced_by
+from optimizations.exactness import DTYPES, assert_exact, check_exact, error, sliced_by
 from optimizations.live_bytes import peak_bytes
 from optimizations.tiny_transformers import MODELS, caller, made
 from torch import Tensor, nn
@@ -29,9 +30,6 @@ from suite.slicing.plan import SlicePlan
 SIZES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(2, 7), st.integers(2, 7))
 """Batch, and tokens along time, height and width."""
 COUNTS = st.tuples(*[st.integers(1, 6)] * 4)
-LINEAR = {torch.float32: 1e-5, torch.float64: 1e-6}
-"""diffusers' linear attention sums over keys in float32, whatever its input; a sum in slices is rounded in another order."""
-BOUNDS = {name: LINEAR if name.startswith("sana") else BOUND for name in MODELS}
 
 
 def plan_of(batch: int, frames: int, pixels: int, tokens: int) -> SlicePlan:
@@ -42,16 +40,17 @@ PLAN = plan_of(2, 3, 4, 5)
 
 
 @pytest.mark.parametrize("name", MODELS)
-@given(sizes=SIZES, counts=COUNTS, guided=st.booleans(), dtype=st.sampled_from([*BOUND]))
+@given(sizes=SIZES, counts=COUNTS, guided=st.booleans(), dtype=st.sampled_from(DTYPES))
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_the_output_is_the_unsliced_one_to_rounding(
     name: str, sizes: tuple[int, ...], counts: tuple[int, ...], guided: bool, dtype: torch.dtype
 ) -> None:
     """Guidance's other half doubles the batch."""
     batch_size, *others = sizes
-    model = made(name, dtype)
-    call = caller(name, model, batch_size * (2 if guided else 1), *others)
-    check_exact(model, call, all_recipes(), plan_of(*counts), BOUNDS[name])
+    batch_size *= 2 if guided else 1
+    check_exact(
+        made(name, dtype), lambda model: caller(name, model, batch_size, *others), all_recipes(), plan_of(*counts)
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -118,8 +117,12 @@ def with_hooks(model: nn.Module, lengths: list[int]) -> Iterator[None]:
 def test_a_module_that_deviates_computes_as_it_would(name: str, deviating: Callable) -> None:
     """Somebody's own attention is called with all tokens at once and decides the output, sliced or not."""
     model = made(name, torch.float32)
-    call = caller(name, model, 2, 1 if name in ("flux", "sd3", "sana") else 3, 3, 5)
+    sizes = (2, 1 if name in ("flux", "sd3", "sana") else 3, 3, 5)
+    call = caller(name, model, *sizes)
     lengths: list[int] = []
+    doubled = deepcopy(model).double()
+    with torch.inference_mode(), deviating(doubled, []):
+        reference = caller(name, doubled, *sizes)()
     with torch.inference_mode():
         usual = call()
         with deviating(model, lengths):
@@ -127,6 +130,6 @@ def test_a_module_that_deviates_computes_as_it_would(name: str, deviating: Calla
             assert error(expected, usual) > 1e-3, "the deviation is one"
             lengths.clear()
             with sliced_by(model, all_recipes(), PLAN):
-                assert error(call(), expected) <= BOUND[torch.float32]
+                assert_exact(call(), expected, reference)
         assert lengths == seen
         assert torch.equal(call(), usual)
