@@ -35,6 +35,8 @@ class Nesting:
     """Duration without that of the spans directly inside."""
     levels: list[Ints]
     """Places by depth."""
+    num_cut: int
+    """Spans that ended after the one around them."""
 
     def inherit(self, values: npt.NDArray[_T], own: Mask) -> npt.NDArray[_T]:
         """The values of places that have their `own`, passed on to everything inside that has none.
@@ -68,18 +70,17 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
     Spans that overlap without containing each other, which a profiler writes now and then when a clock slips, are cut
     at the end of the one that started first.
     """
-    end_ns = end_ns.copy()
-    while True:
+    num_cut = 0
+    order, start_key, end_key = _preorder(start_ns, end_ns, thread)
+    depth, levels, parent = _tree(start_key, end_key)
+    starts, ends = start_ns[order], end_ns[order]
+    crossing = (parent >= 0) & (starts < ends[parent]) & (ends > ends[parent])
+    if crossing.any():
+        affected = order[np.isin(thread[order], thread[order[crossing]])]
+        end_ns, num_cut = _cut(affected, start_ns, end_ns, thread)
         order, start_key, end_key = _preorder(start_ns, end_ns, thread)
-        depth = _depth(start_key, end_key)
-        levels = _levels(depth)
-        parent = _parents(levels)
-        starts, ends = start_ns[order], end_ns[order]
-        cut = (parent >= 0) & (starts < ends[parent]) & (ends > ends[parent])
-        if not cut.any():
-            break
-        end_ns[order[cut]] = ends[parent[cut]]
-    duration = ends - starts
+        depth, levels, parent = _tree(start_key, end_key)
+    duration = end_ns[order] - start_ns[order]
     inner = parent >= 0
     covered = np.bincount(parent[inner], weights=duration[inner], minlength=len(order))
     return Nesting(
@@ -90,7 +91,27 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
         duration_ns=duration,
         self_ns=duration - covered.astype(np.int64),
         levels=levels,
+        num_cut=num_cut,
     )
+
+
+def _cut(rows: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, int]:
+    """Ends of all spans, those of these rows (in preorder) no later than that of the span around, and how many changed."""
+    ends, num_cut = end_ns.copy(), 0
+    open_ends: list[int] = []
+    open_thread = None
+    for row, owner, start, stop in zip(
+        *(c.tolist() for c in (rows, thread[rows], start_ns[rows], end_ns[rows])), strict=True
+    ):
+        if owner != open_thread:
+            open_ends, open_thread = [], owner
+        while open_ends and open_ends[-1] <= start:
+            open_ends.pop()
+        if open_ends and stop > open_ends[-1]:
+            ends[row] = open_ends[-1]
+            num_cut += 1
+        open_ends.append(int(ends[row]))
+    return ends, num_cut
 
 
 def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
@@ -102,12 +123,23 @@ def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, I
     if len(start_ns) == 0:
         return start_ns, start_ns, start_ns
     _, rank = np.unique(thread, return_inverse=True)
+    if (int(end_ns.max()) - int(start_ns.min()) + 1) * (int(rank.max()) + 1) >= 2**62:
+        # So far apart that one line is too short: only which time is later counts.
+        times = np.unique(np.concatenate((start_ns, end_ns)))
+        start_ns, end_ns = np.searchsorted(times, start_ns), np.searchsorted(times, end_ns)
     origin = start_ns.min()
     offset = rank.reshape(-1) * (2 * (end_ns.max() - origin) + 2)
     start_key = offset + 2 * (start_ns - origin)
     end_key = np.maximum(offset + 2 * (end_ns - origin), start_key + 1)
     order = np.lexsort((-end_key, start_key))
     return order, start_key[order], end_key[order]
+
+
+def _tree(start_key: Ints, end_key: Ints) -> tuple[Ints, list[Ints], Ints]:
+    """Depth of every place, places by depth, and the parent of every place."""
+    depth = _depth(start_key, end_key)
+    levels = _levels(depth)
+    return depth, levels, _parents(levels)
 
 
 def _depth(start_key: Ints, end_key: Ints) -> Ints:

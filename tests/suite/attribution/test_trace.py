@@ -63,7 +63,7 @@ def test_events_of_other_phases_and_kinds_are_left_out(tmp_path: Path) -> None:
     trace = made.read()
     assert trace.host.category.tolist() == [OPERATOR, FRAME]
     assert trace.num_events == 9
-    assert trace.num_unreadable == 0
+    assert not trace.flaws
     assert len(set(trace.host.thread.tolist())) == 2
 
 
