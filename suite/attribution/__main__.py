@@ -132,13 +132,19 @@ def _environment(devices: list[dict[str, Any]]) -> dict[str, Any]:
         return {"device": "cpu"}
     first = devices[0]
     gpu = {
-        "name": first.get("name"),
-        "memory_bytes": first.get("totalGlobalMem"),
-        "num_multiprocessors": first.get("numSms"),
+        "name": _of_type(first.get("name"), str),
+        "memory_bytes": _of_type(first.get("totalGlobalMem"), int),
+        "num_multiprocessors": _of_type(first.get("numSms"), int),
     }
-    if "computeMajor" in first:
-        gpu["compute_capability"] = f"{first['computeMajor']}.{first.get('computeMinor', 0)}"
+    major, minor = _of_type(first.get("computeMajor"), int), _of_type(first.get("computeMinor", 0), int)
+    if major is not None and minor is not None:
+        gpu["compute_capability"] = f"{major}.{minor}"
     return {"device": "cuda", "gpu": {key: value for key, value in gpu.items() if value is not None}}
+
+
+def _of_type(value: Any, kind: type[Any]) -> Any:
+    """The value if it is what it should be; None, which is not known, if it is something else."""
+    return value if type(value) is kind else None
 
 
 def _folders(out: Path, records: Sequence[Record]) -> list[Path]:

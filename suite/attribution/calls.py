@@ -92,7 +92,7 @@ def _shape(found: Any) -> list[int]:
 def _list(text: bytes) -> list[Any]:
     try:
         decoded = msgspec.json.decode(text) if text else []
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return []
     return decoded if isinstance(decoded, list) else []
 
@@ -103,5 +103,5 @@ def _value(text: Any) -> Any:
         return text == "True"
     try:
         return msgspec.json.decode(text) if text else None
-    except (msgspec.DecodeError, RecursionError, TypeError):
+    except (msgspec.DecodeError, RecursionError, TypeError, UnicodeDecodeError):
         return None

@@ -138,15 +138,13 @@ def read_text(path: Path, max_bytes: int | None = None) -> bytes:
     try:
         with path.open("rb") as file:
             is_packed = file.peek(2)[:2] == b"\x1f\x8b"
-            if not is_packed and max_bytes is not None and path.stat().st_size > max_bytes:
-                raise _too_large(path, "holds", path.stat().st_size, max_bytes)
+            if path.is_file() and not is_packed:
+                _hold_to(max_bytes, path.stat().st_size, f"{path} holds")
+                return path.read_bytes()
             source = gzip.GzipFile(fileobj=file) if is_packed else file
             text = BytesIO()
             while chunk := source.read(_CHUNK_BYTES):
-                if max_bytes is not None and text.tell() + len(chunk) > max_bytes:
-                    raise _too_large(
-                        path, "was unpacked to" if is_packed else "gave", text.tell() + len(chunk), max_bytes
-                    )
+                _hold_to(max_bytes, text.tell() + len(chunk), f"{path} has given")
                 text.write(chunk)
             return text.getvalue()
     except FileNotFoundError:
@@ -155,12 +153,12 @@ def read_text(path: Path, max_bytes: int | None = None) -> bytes:
         raise TraceError(f"{path} cannot be read as a trace: {error}") from None
 
 
-def _too_large(path: Path, what: str, num_bytes: int, max_bytes: int) -> TraceError:
-    so_far, limit = num_bytes / 2**30, max_bytes / 2**30
-    return TraceError(
-        f"{path} {what} {so_far:.3g} GiB, and no more than {limit:.3g} GiB of a trace are read"
-        " (--max-trace-gib allows more)"
-    )
+def _hold_to(max_bytes: int | None, num_bytes: int, so_far: str) -> None:
+    if max_bytes is not None and num_bytes > max_bytes:
+        raise TraceError(
+            f"{so_far} {num_bytes / 2**30:.4g} GiB of text, and of a trace {max_bytes / 2**30:.4g} GiB are read at most: "
+            "--max-trace-gib allows more"
+        )
 
 
 def repaired(text: bytes) -> bytes:

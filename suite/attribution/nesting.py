@@ -7,7 +7,7 @@ longer one is outside; of identical ones the first. A span of no length contains
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +16,9 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 _T = TypeVar("_T", bound=np.generic)
+
+_ROUNDS = 3
+"""All crossing spans are cut at once so many times, which is enough for a few; a stair of them would take a round a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +73,21 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
     Spans that overlap without containing each other, which a profiler writes now and then when a clock slips, are cut
     at the end of the one that started first.
     """
-    num_cut = 0
-    order, start_key, end_key = _preorder(start_ns, end_ns, thread)
-    depth, levels, parent = _tree(start_key, end_key)
-    starts, ends = start_ns[order], end_ns[order]
-    crossing = (parent >= 0) & (starts < ends[parent]) & (ends > ends[parent])
-    if crossing.any():
-        affected = order[np.isin(thread[order], thread[order[crossing]])]
-        end_ns, num_cut = _cut(affected, start_ns, end_ns, thread)
+    whole_ns, end_ns = end_ns, end_ns.copy()
+    for rounds in count():
         order, start_key, end_key = _preorder(start_ns, end_ns, thread)
-        depth, levels, parent = _tree(start_key, end_key)
-    duration = end_ns[order] - start_ns[order]
+        depth = _depth(start_key, end_key)
+        levels = _levels(depth)
+        parent = _parents(levels)
+        starts, ends = start_ns[order], end_ns[order]
+        crossing = (parent >= 0) & (starts < ends[parent]) & (ends > ends[parent])
+        if not crossing.any():
+            break
+        if rounds < _ROUNDS:
+            end_ns[order[crossing]] = ends[parent[crossing]]
+        else:
+            end_ns = _cut(order, start_ns, end_ns, thread)
+    duration = ends - starts
     inner = parent >= 0
     covered = np.bincount(parent[inner], weights=duration[inner], minlength=len(order))
     return Nesting(
@@ -91,27 +98,24 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
         duration_ns=duration,
         self_ns=duration - covered.astype(np.int64),
         levels=levels,
-        num_cut=num_cut,
+        num_cut=int((end_ns < whole_ns).sum()),
     )
 
 
-def _cut(rows: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, int]:
-    """Ends of all spans, those of these rows (in preorder) no later than that of the span around, and how many changed."""
-    ends, num_cut = end_ns.copy(), 0
+def _cut(order: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> Ints:
+    """Ends of all spans, none later than that of the span around, found one by one."""
+    ends = end_ns.tolist()
     open_ends: list[int] = []
     open_thread = None
-    for row, owner, start, stop in zip(
-        *(c.tolist() for c in (rows, thread[rows], start_ns[rows], end_ns[rows])), strict=True
-    ):
+    for row, owner, start in zip(order.tolist(), thread[order].tolist(), start_ns[order].tolist(), strict=True):
         if owner != open_thread:
             open_ends, open_thread = [], owner
         while open_ends and open_ends[-1] <= start:
             open_ends.pop()
-        if open_ends and stop > open_ends[-1]:
-            ends[row] = open_ends[-1]
-            num_cut += 1
-        open_ends.append(int(ends[row]))
-    return ends, num_cut
+        if open_ends:
+            ends[row] = min(ends[row], open_ends[-1])
+        open_ends.append(ends[row])
+    return np.array(ends, np.int64)
 
 
 def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
@@ -133,13 +137,6 @@ def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, I
     end_key = np.maximum(offset + 2 * (end_ns - origin), start_key + 1)
     order = np.lexsort((-end_key, start_key))
     return order, start_key[order], end_key[order]
-
-
-def _tree(start_key: Ints, end_key: Ints) -> tuple[Ints, list[Ints], Ints]:
-    """Depth of every place, places by depth, and the parent of every place."""
-    depth = _depth(start_key, end_key)
-    levels = _levels(depth)
-    return depth, levels, _parents(levels)
 
 
 def _depth(start_key: Ints, end_key: Ints) -> Ints:

@@ -332,7 +332,9 @@ def _nanoseconds(times_us: Sequence[Any]) -> Ints:
     """Times as the file has them, floats or decimals, in nanoseconds; `_UNKNOWN_NS` for None."""
     if times_us and not isinstance(times_us[0], float):
         return _ints([_UNKNOWN_NS if time is None else round(time * 1000) for time in times_us])
-    return np.nan_to_num(np.rint(np.array(times_us, np.float64) * 1000), nan=_UNKNOWN_NS).astype(np.int64)
+    times_ns = np.rint(np.array(times_us, np.float64) * 1000)
+    times_ns[np.isnan(times_ns)] = _UNKNOWN_NS
+    return times_ns.astype(np.int64)
 
 
 def _allocation_columns(events: list[Any], flaws: Flaws) -> Allocations:

@@ -11,16 +11,76 @@ from typing import Any
 Tree = Any
 
 _ODD_TEXTS = (
-    *("NaN", "Infinity", "-Infinity", "inf", "nan", "1e308", "-1e308", "1e400", "1e999999999999999999999", "-0.0", "-1"),
-    *("9223372036854775807", "18446744073709551616", "-9223372036854775809", str(2**70), "9" * 500, "0.0000001", "1e15"),
-    *("null", "true", '""', '"12.5"', '"NaN"', '"x"', "[]", "{}", "[[]]", '{"a": [1, {"b": null}]}', '"\\ud800"', '"\\u0000"'),
+    *(
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "inf",
+        "nan",
+        "1e308",
+        "-1e308",
+        "1e400",
+        "1e999999999999999999999",
+        "-0.0",
+        "-1",
+    ),
+    *(
+        "9223372036854775807",
+        "18446744073709551616",
+        "-9223372036854775809",
+        str(2**70),
+        "9" * 500,
+        "0.0000001",
+        "1e15",
+    ),
+    *(
+        "null",
+        "true",
+        '""',
+        '"12.5"',
+        '"NaN"',
+        '"x"',
+        "[]",
+        "{}",
+        "[[]]",
+        '{"a": [1, {"b": null}]}',
+        '"\\ud800"',
+        '"\\u0000"',
+    ),
     *("[" * 300 + "]" * 300, "[" * 5000 + "]" * 5000, '{"a":' * 2000 + "1" + "}" * 2000, "[" * 100_000),
 )
 """JSON texts to put in place of any value; some are no JSON, and some are of the wrong type or out of all bounds anywhere."""
 _ODD_NAMES = (
-    *("genscope/stage/generate", "genscope/stage/denoise_step", "genscope/attention/spatial/a", "genscope/module/a.b", "[memory]"),
-    *("aten::mm", "aten::scaled_dot_product_attention", "aten::_softmax", "aten::bmm", "aten::convolution", "cudaGraphLaunch"),
-    *("cpu_op", "kernel", "gpu_memcpy", "cuda_runtime", "user_annotation", "python_function", "B", "E", "X", "i", "Q", "\n", "é" * 200),
+    *(
+        "genscope/stage/generate",
+        "genscope/stage/denoise_step",
+        "genscope/attention/spatial/a",
+        "genscope/module/a.b",
+        "[memory]",
+    ),
+    *(
+        "aten::mm",
+        "aten::scaled_dot_product_attention",
+        "aten::_softmax",
+        "aten::bmm",
+        "aten::convolution",
+        "cudaGraphLaunch",
+    ),
+    *(
+        "cpu_op",
+        "kernel",
+        "gpu_memcpy",
+        "cuda_runtime",
+        "user_annotation",
+        "python_function",
+        "B",
+        "E",
+        "X",
+        "i",
+        "Q",
+        "\n",
+        "é" * 200,
+    ),
 )
 """Names, categories and phases that mean something, in places where they do not belong."""
 
