@@ -32,13 +32,14 @@ def find_extent(events: Events, context: Context, work: DeviceWork) -> Extent:
     if len(context.generations):
         own = context.window & ~context.aside
         return Extent(int(self_ns[own].sum()), int(self_ns[context.aside].sum()), 0)
-    outer = context.window & (events.nesting.parent < 0)
-    host = events.spans.take(outer)
+    host = events.spans.take(context.window)
     begins, ends = (np.concatenate((getattr(host, c), getattr(work.spans, c))) for c in ("start_ns", "end_ns"))
     span_ns = int(ends.max() - begins.min()) if len(begins) else 0
     if len(host) == 0:
         return Extent(span_ns, 0, 0)
-    covered_ns = _covered(host.start_ns, host.start_ns + events.nesting.duration_ns[outer])
+    outer = context.window & (events.nesting.parent < 0)
+    start_ns = events.spans.start_ns[outer]
+    covered_ns = _covered(start_ns, start_ns + events.nesting.duration_ns[outer])
     return Extent(span_ns, int(self_ns[context.window].sum()) - covered_ns, span_ns - covered_ns)
 
 

@@ -7,7 +7,7 @@ longer one is outside; of identical ones the first. A span of no length contains
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -16,9 +16,6 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 _T = TypeVar("_T", bound=np.generic)
-
-_ROUNDS = 3
-"""All crossing spans are cut at once so many times, which is enough for a few; a stair of them would take a round a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +70,17 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
     Spans that overlap without containing each other, which a profiler writes now and then when a clock slips, are cut
     at the end of the one that started first.
     """
-    whole_ns, end_ns = end_ns, end_ns.copy()
-    for rounds in count():
+    order, start_key, end_key = _preorder(start_ns, end_ns, thread)
+    depth, levels, parent = _tree(start_key, end_key)
+    crossing = (parent >= 0) & (start_key < end_key[parent]) & (end_key > end_key[parent])
+    num_cut = 0
+    if crossing.any():
+        whole_ns, end_ns = end_ns, end_ns.copy()
+        end_ns[order] = _cut(np.flatnonzero(crossing), parent, start_ns[order], end_ns[order], thread[order])
+        num_cut = int((end_ns < whole_ns).sum())
         order, start_key, end_key = _preorder(start_ns, end_ns, thread)
-        depth = _depth(start_key, end_key)
-        levels = _levels(depth)
-        parent = _parents(levels)
-        starts, ends = start_ns[order], end_ns[order]
-        crossing = (parent >= 0) & (starts < ends[parent]) & (ends > ends[parent])
-        if not crossing.any():
-            break
-        if rounds < _ROUNDS:
-            end_ns[order[crossing]] = ends[parent[crossing]]
-        else:
-            end_ns = _cut(order, start_ns, end_ns, thread)
+        depth, levels, parent = _tree(start_key, end_key)
+    starts, ends = start_ns[order], end_ns[order]
     duration = ends - starts
     inner = parent >= 0
     covered = np.bincount(parent[inner], weights=duration[inner], minlength=len(order))
@@ -98,24 +92,40 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
         duration_ns=duration,
         self_ns=duration - covered.astype(np.int64),
         levels=levels,
-        num_cut=int((end_ns < whole_ns).sum()),
+        num_cut=num_cut,
     )
 
 
-def _cut(order: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> Ints:
-    """Ends of all spans, none later than that of the span around, found one by one."""
-    ends = end_ns.tolist()
-    open_ends: list[int] = []
-    open_thread = None
-    for row, owner, start in zip(order.tolist(), thread[order].tolist(), start_ns[order].tolist(), strict=True):
-        if owner != open_thread:
-            open_ends, open_thread = [], owner
-        while open_ends and open_ends[-1] <= start:
-            open_ends.pop()
-        if open_ends:
-            ends[row] = min(ends[row], open_ends[-1])
-        open_ends.append(ends[row])
-    return np.array(ends, np.int64)
+def _cut(crossing: Ints, parent: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> Ints:
+    """Ends, in preorder, of which none is later than that of the span around.
+
+    From a place that crosses its parent on, who contains whom is found with a stack, until all that began there has ended.
+    Up to there, and from there on, `parent` is right.
+    """
+    ends = end_ns.copy()
+    done = 0
+    for place in crossing.tolist():
+        if place < done:
+            continue
+        open_ends = _ends_around(place, parent, ends)
+        latest, done = int(end_ns[place]), place
+        while done < len(ends) and thread[done] == thread[place] and (done == place or start_ns[done] < latest):
+            start, end = int(start_ns[done]), int(end_ns[done])
+            while open_ends and open_ends[-1] <= start:
+                open_ends.pop()
+            ends[done] = min(end, open_ends[-1]) if open_ends else end
+            open_ends.append(int(ends[done]))
+            latest = max(latest, end)
+            done += 1
+    return ends
+
+
+def _ends_around(place: int, parent: Ints, ends: Ints) -> list[int]:
+    """Ends of the spans around a place, the innermost last."""
+    found: list[int] = []
+    while (place := int(parent[place])) >= 0:
+        found.append(int(ends[place]))
+    return found[::-1]
 
 
 def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
@@ -137,6 +147,13 @@ def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, I
     end_key = np.maximum(offset + 2 * (end_ns - origin), start_key + 1)
     order = np.lexsort((-end_key, start_key))
     return order, start_key[order], end_key[order]
+
+
+def _tree(start_key: Ints, end_key: Ints) -> tuple[Ints, list[Ints], Ints]:
+    """Depth of every place, places by depth, and the parent of every place."""
+    depth = _depth(start_key, end_key)
+    levels = _levels(depth)
+    return depth, levels, _parents(levels)
 
 
 def _depth(start_key: Ints, end_key: Ints) -> Ints:
