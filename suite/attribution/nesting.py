@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,62 +70,66 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
     Spans that overlap without containing each other, which a profiler writes now and then when a clock slips, are cut
     at the end of the one that started first.
     """
-    order, start_key, end_key = _preorder(start_ns, end_ns, thread)
-    depth, levels, parent = _tree(start_key, end_key)
-    crossing = (parent >= 0) & (start_key < end_key[parent]) & (end_key > end_key[parent])
-    num_cut = 0
+    tree = _tree(start_ns, end_ns, thread)
+    ends_ns = end_ns
+    around = tree.end_key[tree.parent]
+    crossing = (tree.parent >= 0) & (tree.start_key < around) & (tree.end_key > around)
     if crossing.any():
-        whole_ns, end_ns = end_ns, end_ns.copy()
-        end_ns[order] = _cut(np.flatnonzero(crossing), parent, start_ns[order], end_ns[order], thread[order])
-        num_cut = int((end_ns < whole_ns).sum())
-        order, start_key, end_key = _preorder(start_ns, end_ns, thread)
-        depth, levels, parent = _tree(start_key, end_key)
-    starts, ends = start_ns[order], end_ns[order]
-    duration = ends - starts
-    inner = parent >= 0
-    covered = np.bincount(parent[inner], weights=duration[inner], minlength=len(order))
+        ends_ns = end_ns.copy()
+        ends_ns[tree.order[crossing]] = end_ns[tree.order[tree.parent[crossing]]]
+        crossed, tree = tree, _tree(start_ns, ends_ns, thread)
+        # Who is around whom was not known for sure: a span may still cross, or may have been cut short of the one around it.
+        ends, unlimited = ends_ns[tree.order], end_ns[tree.order]
+        if (ends != np.where(tree.parent >= 0, np.minimum(unlimited, ends[tree.parent]), unlimited)).any():
+            ends_ns = _cut_one_by_one(crossed.order, start_ns, end_ns, thread)
+            tree = _tree(start_ns, ends_ns, thread)
+    duration = (ends_ns - start_ns)[tree.order]
+    inner = tree.parent >= 0
+    covered = np.bincount(tree.parent[inner], weights=duration[inner], minlength=len(duration))
     return Nesting(
-        order=order,
-        parent=parent,
-        depth=depth,
-        stop=np.searchsorted(start_key, end_key, side="left"),
+        order=tree.order,
+        parent=tree.parent,
+        depth=tree.depth,
+        stop=np.searchsorted(tree.start_key, tree.end_key, side="left"),
         duration_ns=duration,
         self_ns=duration - covered.astype(np.int64),
-        levels=levels,
-        num_cut=num_cut,
+        levels=tree.levels,
+        num_cut=int((ends_ns < end_ns).sum()),
     )
 
 
-def _cut(crossing: Ints, parent: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> Ints:
-    """Ends, in preorder, of which none is later than that of the span around.
-
-    From a place that crosses its parent on, who contains whom is found with a stack, until all that began there has ended.
-    Up to there, and from there on, `parent` is right.
-    """
-    ends = end_ns.copy()
-    done = 0
-    for place in crossing.tolist():
-        if place < done:
-            continue
-        open_ends = _ends_around(place, parent, ends)
-        latest, done = int(end_ns[place]), place
-        while done < len(ends) and thread[done] == thread[place] and (done == place or start_ns[done] < latest):
-            start, end = int(start_ns[done]), int(end_ns[done])
-            while open_ends and open_ends[-1] <= start:
-                open_ends.pop()
-            ends[done] = min(end, open_ends[-1]) if open_ends else end
-            open_ends.append(int(ends[done]))
-            latest = max(latest, end)
-            done += 1
-    return ends
+def _cut_one_by_one(order: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> Ints:
+    """Ends of all spans, none later than that of the span around, found with a stack."""
+    ends = end_ns.tolist()
+    open_ends: list[int] = []
+    open_thread = None
+    for row, owner, start in zip(order.tolist(), thread[order].tolist(), start_ns[order].tolist(), strict=True):
+        if owner != open_thread:
+            open_ends, open_thread = [], owner
+        while open_ends and open_ends[-1] <= start:
+            open_ends.pop()
+        if open_ends:
+            ends[row] = min(ends[row], open_ends[-1])
+        open_ends.append(ends[row])
+    return np.array(ends, np.int64)
 
 
-def _ends_around(place: int, parent: Ints, ends: Ints) -> list[int]:
-    """Ends of the spans around a place, the innermost last."""
-    found: list[int] = []
-    while (place := int(parent[place])) >= 0:
-        found.append(int(ends[place]))
-    return found[::-1]
+class _Tree(NamedTuple):
+    """Spans in preorder, and who contains whom as far as counting tells: for sure, if they close like brackets."""
+
+    order: Ints
+    start_key: Ints
+    end_key: Ints
+    depth: Ints
+    levels: list[Ints]
+    parent: Ints
+
+
+def _tree(start_ns: Ints, end_ns: Ints, thread: Ints) -> _Tree:
+    order, start_key, end_key = _preorder(start_ns, end_ns, thread)
+    depth = _depth(start_key, end_key)
+    levels = _levels(depth)
+    return _Tree(order, start_key, end_key, depth, levels, _parents(levels))
 
 
 def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
@@ -147,13 +151,6 @@ def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, I
     end_key = np.maximum(offset + 2 * (end_ns - origin), start_key + 1)
     order = np.lexsort((-end_key, start_key))
     return order, start_key[order], end_key[order]
-
-
-def _tree(start_key: Ints, end_key: Ints) -> tuple[Ints, list[Ints], Ints]:
-    """Depth of every place, places by depth, and the parent of every place."""
-    depth = _depth(start_key, end_key)
-    levels = _levels(depth)
-    return depth, levels, _parents(levels)
 
 
 def _depth(start_key: Ints, end_key: Ints) -> Ints:
