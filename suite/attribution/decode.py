@@ -226,7 +226,7 @@ def _decode(document: Document) -> Piece:
     except msgspec.ValidationError:
         return _decode_leniently(document)
     times = [event.ts for event in decoded.traceEvents or () if event.ts is not None]
-    if times and max(max(times), -min(times)) >= _EXACT_LIMIT_US:
+    if times and (max(times) >= _EXACT_LIMIT_US or min(times) <= -_EXACT_LIMIT_US):
         decoded = _decode_as(document, ExactEvent)
     return Piece(decoded.traceEvents, decoded.deviceProperties or [], len(decoded.traceEvents or ()), Flaws())
 

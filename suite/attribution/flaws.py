@@ -1,4 +1,4 @@
-"""What is wrong with events of a trace and what was done about it, counted by kind: nothing is mended or left out in silence."""
+"""What is wrong with events of a trace and what was done about it, counted by kind: nothing is mended in silence."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ _WITHOUT_LENGTH = frozenset("iIRMstfPNODC")
 _TOLD_ELSEWHERE = frozenset(
     {"Trace", "overhead", "gpu_user_annotation", "cuda_sync", "collective_comm", "cuda_profiler_range", "genscope"}
 )
-"""Categories of spans that are not read because others tell the same time: of the whole trace, the profiler, ranges of kernels."""
+"""Categories of spans that are not read because others tell the same time: the whole trace, the profiler, ranges of kernels."""
 _MEMORY = "[memory]"
 _UNKNOWN_NS = np.iinfo(np.int64).min
 """A time that an event does not tell."""

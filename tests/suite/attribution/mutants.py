@@ -1,11 +1,11 @@
-"""Trace files that somebody or something has damaged: a mutator over bytes and over the JSON tree, the same for the same seed."""
+"""Trace files that somebody or something has damaged: a mutator over bytes and over the JSON tree, the same for a seed."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 Tree = Any
@@ -101,21 +101,25 @@ def mutant(seeds: Sequence[bytes], number: int) -> bytes:
 
 def _through_bytes(text: bytes, chance: random.Random) -> bytes:
     for _ in range(chance.choice((1, 1, 1, 2, 5, 20))):
-        first = chance.randrange(len(text) + 1)
-        stop = min(first + chance.choice((1, 1, 4, 50, 2000)), len(text))
-        noise = bytes(chance.randrange(256) for _ in range(stop - first))
-        changes: Sequence[Callable[[], bytes]] = (
-            lambda f=first, s=stop, n=noise: text[:f] + n + text[s:],
-            lambda f=first, s=stop: text[:f] + text[s:],
-            lambda f=first, s=stop: text[:s] + text[f:s] * 3 + text[s:],
-            lambda f=first, n=noise: text[:f] + n + text[f:],
-            lambda f=first: text[:f],
-            lambda f=first: text[:f] + chance.choice((b"}", b"]", b'"', b",", b"\\", b"\x00", b"\xff", b"NaN", b"[[[["))
-            + text[f:],
-            lambda f=first: text + text[f:],
-        )  # fmt: skip
-        text = chance.choice(changes)()
+        text = _with_one_place_changed(text, chance)
     return text
+
+
+def _with_one_place_changed(text: bytes, chance: random.Random) -> bytes:
+    first = chance.randrange(len(text) + 1)
+    stop = min(first + chance.choice((1, 1, 4, 50, 2000)), len(text))
+    noise = bytes(chance.randrange(256) for _ in range(stop - first))
+    token = chance.choice((b"}", b"]", b'"', b",", b"\\", b"\x00", b"\xff", b"NaN", b"[[[["))
+    changes = (
+        text[:first] + noise + text[stop:],
+        text[:first] + text[stop:],
+        text[:stop] + text[first:stop] * 3 + text[stop:],
+        text[:first] + noise + text[first:],
+        text[:first],
+        text[:first] + token + text[first:],
+        text + text[first:],
+    )
+    return chance.choice(changes)
 
 
 def _through_the_tree(text: bytes, chance: random.Random) -> bytes:
