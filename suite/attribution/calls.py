@@ -81,12 +81,9 @@ def parse_call(signature: Signature) -> Call:
 
 def _shape(found: Any) -> list[int]:
     """Lengths of a tensor; empty for anything else, a list of tensors too."""
-    lengths: list[Any] = found if isinstance(found, list) else []
-    return (
-        lengths
-        if all(type(length) is int and 0 <= length <= _MOST for length in lengths) and (prod(lengths) <= _MOST)
-        else []
-    )
+    if not isinstance(found, list) or {*map(type, found)} - {int}:
+        return []
+    return found if not found or (min(found) >= 0 and max(found) <= _MOST and prod(found) <= _MOST) else []
 
 
 def _list(text: bytes) -> list[Any]:

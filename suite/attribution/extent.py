@@ -32,10 +32,10 @@ def find_extent(events: Events, context: Context, work: DeviceWork) -> Extent:
     if len(context.generations):
         own = context.window & ~context.aside
         return Extent(int(self_ns[own].sum()), int(self_ns[context.aside].sum()), 0)
-    host = events.spans.take(context.window)
-    begins, ends = (np.concatenate((getattr(host, c), getattr(work.spans, c))) for c in ("start_ns", "end_ns"))
+    begins = np.concatenate((events.spans.start_ns[context.window], work.spans.start_ns))
+    ends = np.concatenate((events.spans.end_ns[context.window], work.spans.end_ns))
     span_ns = int(ends.max() - begins.min()) if len(begins) else 0
-    if len(host) == 0:
+    if not context.window.any():
         return Extent(span_ns, 0, 0)
     outer = context.window & (events.nesting.parent < 0)
     start_ns = events.spans.start_ns[outer]
