@@ -76,14 +76,14 @@ NO_ARGS = Args()
 
 
 class Event(msgspec.Struct, gc=False, frozen=True):
-    """One event, its times as floats, which are quick to decode."""
+    """One event, its times as floats, which are quick to decode. The rare clock that is so far below 0 is decoded exactly."""
 
     ph: str = ""
     cat: str = ""
     name: str = ""
     pid: int | str | None = None
     tid: int | str | None = None
-    ts: Annotated[float, Meta(ge=_EARLIEST_US, le=_LATEST_US)] | None = None
+    ts: Annotated[float, Meta(gt=-_EXACT_LIMIT_US, le=_LATEST_US)] | None = None
     dur: Annotated[float, Meta(ge=-_LONGEST_US, le=_LONGEST_US)] | None = None
     args: Args | None = None
 
@@ -226,7 +226,7 @@ def _decode(document: Document) -> Piece:
     except msgspec.ValidationError:
         return _decode_leniently(document)
     times = [event.ts for event in decoded.traceEvents or () if event.ts is not None]
-    if times and (max(times) >= _EXACT_LIMIT_US or min(times) <= -_EXACT_LIMIT_US):
+    if times and max(times) >= _EXACT_LIMIT_US:
         decoded = _decode_as(document, ExactEvent)
     return Piece(decoded.traceEvents, decoded.deviceProperties or [], len(decoded.traceEvents or ()), Flaws())
 
@@ -251,7 +251,9 @@ def _decode_leniently(document: Document) -> Piece:
     return Piece(events, decoded.deviceProperties or [], len(raws), flaws)
 
 
-_whole, _without_args, _times = (msgspec.json.Decoder(t, strict=False) for t in (ExactEvent, _EventWithoutArgs, _Times))
+_whole = msgspec.json.Decoder(ExactEvent, strict=False)
+_without_args = msgspec.json.Decoder(_EventWithoutArgs, strict=False)
+_times = msgspec.json.Decoder(_Times)
 _decimal = msgspec.json.Decoder(Decimal | None, strict=False)
 
 
@@ -268,8 +270,9 @@ def _decode_event(raw: Raw, flaws: Flaws) -> ExactEvent | None:
             return None
         flaw = ARGS_ODD if event.ph == "X" else None
     lost = _off_limits("ts", event.ts) or _off_limits("dur", event.dur)
-    if lost or flaw:
-        flaws[lost or flaw or ""] += 1
+    found = lost or flaw
+    if found:
+        flaws[found] += 1
     return None if lost else event
 
 
