@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_size,
         metavar="N",
         default=DEFAULT_MAX_BYTES / _GIB,
-        help="refuse a trace of more than N GiB, unpacked (default: %(default)g); reading takes about 1.6 times as much memory",
+        help="refuse a trace of more than N GiB, unpacked (default: %(default)g); reading takes about twice as much memory",
     )
     return parser
 

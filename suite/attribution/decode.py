@@ -30,7 +30,7 @@ _STAND_IN_NAN, _STAND_IN_INFINITY = "8e99", "9e99"
 DEFAULT_MAX_BYTES = 2**30
 """Most text that is read of a trace made elsewhere, three times the 345 MB of 800,000 events.
 
-Columns and the pieces being decoded come to half of the text once more.
+Columns and the pieces being decoded come to about as much as the text once more.
 """
 _CHUNK_BYTES = 2**20
 """Text that is unpacked at a time, so that what holds more than the limit is noticed where it exceeds it."""
