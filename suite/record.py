@@ -135,13 +135,19 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator table covers."""
 
     span_s: float | None = None
-    """Host time of the profiled ``generate`` span, to which the operator rows sum; None where nothing was timed."""
+    """Time of the profiled ``generate`` span; of a trace that marks none, from the first begin to the last end of what was
+    attributed. None where nothing was timed."""
+    aside_s: float | None = None
+    """Host time of other threads meanwhile: the operator rows' host time sums to ``span_s + aside_s`` (to 0 where a trace has
+    no host). None: not known."""
     num_events: int | None = None
     """Events of the trace that the table was made from."""
     num_steps: int | None = None
     """Steps of the denoising or decoding loop inside the span."""
     operators_without_flops: list[str] = []
     """Operators that compute but have no FLOP formula: their rows hold a null, never 0."""
+    flaws: dict[str, int] = {}
+    """Events of the trace that were mended or left out: how many, by what was wrong and what was done."""
 
 
 class EnergyTrial(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from suite.attribution.decode import DEFAULT_MAX_BYTES
+from suite.attribution.flaws import sentences
 from suite.attribution.kineto import Attribution, attribute
 from suite.attribution.summary import summary
 from suite.attribution.trace import TraceError, read_trace
@@ -19,6 +21,7 @@ from suite.record import Outcome, Profile, Record, WorkloadFacts
 from suite.record_folder import save
 
 _SUFFIXES = (".gz", ".json", ".trace", ".pt")
+_GIB = 2**30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if blocked is not None:
         return _complain(f"--out {out} cannot be made: {blocked} is a file")
     try:
-        found = [_read(path, options.num_frames) for path in options.traces]
+        found = [_read(path, options.num_frames, int(options.max_trace_gib * _GIB)) for path in options.traces]
     except TraceError as error:
         return _complain(str(error))
     for (record, attribution), folder in zip(found, _folders(out, [record for record, _ in found]), strict=True):
@@ -38,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _complain(f"{folder} cannot be written: {error.strerror}")
         sys.stdout.write(f"{folder}\n{summary(attribution)}\n")
+        sys.stdout.write("".join(f"{note}\n" for note in record.workload.notes))
     return 0
 
 
@@ -52,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--num-frames", type=_count, metavar="N", help="frames of the video: attention over N keys is temporal"
     )
+    parser.add_argument(
+        "--max-trace-gib",
+        type=_size,
+        metavar="N",
+        default=DEFAULT_MAX_BYTES / _GIB,
+        help="refuse a trace of more than N GiB, unpacked (default: %(default)g); reading takes about twice as much memory",
+    )
     return parser
 
 
@@ -62,33 +73,49 @@ def _count(text: str) -> int:
     return number
 
 
+def _size(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 2**30:
+        raise argparse.ArgumentTypeError(f"{text} is no size: a number of GiB above 0")
+    return number
+
+
 def _complain(sentence: str) -> int:
     sys.stderr.write(f"genscope: {sentence}\n")
     return 2
 
 
-def _read(path: Path, num_frames: int | None) -> tuple[Record, Attribution]:
-    trace = read_trace(path)
+def _read(path: Path, num_frames: int | None, max_bytes: int) -> tuple[Record, Attribution]:
+    trace = read_trace(path, max_bytes)
     attribution = attribute(trace, num_frames=num_frames)
     name = _stem(path)
-    skipped = [f"{trace.num_unreadable} events could not be decoded and are left out"] if trace.num_unreadable else []
     record = Record(
-        run_id=hashlib.sha256(path.read_bytes()).hexdigest(),
+        run_id=_digest(path),
         name=name,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         execution="trace",
-        workload=WorkloadFacts(name=name, notes=skipped),
+        workload=WorkloadFacts(name=name, notes=[f"{name}: {told}" for told in sentences(attribution.flaws)]),
         outcome=Outcome(status="ok"),
         request={} if num_frames is None else {"num_frames": num_frames},
         environment=_environment(trace.devices),
         profile=Profile(
             span_s=attribution.span_s,
+            aside_s=attribution.aside_s,
             num_events=attribution.num_events,
             num_steps=attribution.num_steps,
             operators_without_flops=attribution.operators_without_flops,
+            flaws=dict(attribution.flaws),
         ),
     )
     return record, attribution
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _stem(path: Path) -> str:
@@ -105,13 +132,19 @@ def _environment(devices: list[dict[str, Any]]) -> dict[str, Any]:
         return {"device": "cpu"}
     first = devices[0]
     gpu = {
-        "name": first.get("name"),
-        "memory_bytes": first.get("totalGlobalMem"),
-        "num_multiprocessors": first.get("numSms"),
+        "name": _of_type(first.get("name"), str),
+        "memory_bytes": _of_type(first.get("totalGlobalMem"), int),
+        "num_multiprocessors": _of_type(first.get("numSms"), int),
     }
-    if "computeMajor" in first:
-        gpu["compute_capability"] = f"{first['computeMajor']}.{first.get('computeMinor', 0)}"
+    major, minor = _of_type(first.get("computeMajor"), int), _of_type(first.get("computeMinor", 0), int)
+    if major is not None and minor is not None:
+        gpu["compute_capability"] = f"{major}.{minor}"
     return {"device": "cuda", "gpu": {key: value for key, value in gpu.items() if value is not None}}
+
+
+def _of_type(value: Any, kind: type[Any]) -> Any:
+    """The value if it is what it should be; None, which is not known, if it is something else."""
+    return value if type(value) is kind else None
 
 
 def _folders(out: Path, records: Sequence[Record]) -> list[Path]:

@@ -198,9 +198,8 @@ def _query_scale(events: Events, first: _Product) -> list[int]:
 
 
 def _has_shape(shape: list[int], size: int, *last: int) -> bool:
-    """Whether a tensor has this many elements and ends in these dimensions. A list of tensors has not."""
-    flat = all(isinstance(length, int) for length in shape)
-    return flat and tuple(shape[-len(last) :]) == last and prod(shape) == size
+    """Whether a tensor has this many elements and ends in these dimensions."""
+    return tuple(shape[-len(last) :]) == last and prod(shape) == size
 
 
 def _wrappers(events: Events, row: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import msgspec
@@ -29,6 +30,8 @@ PRECISIONS: Mapping[str, str] = {
 _INTEGER_PRECISIONS: Mapping[str, str] = {"signed char": "int8", "unsigned char": "uint8"}
 PRECISION_NAMES: Sequence[str | None] = (None, *PRECISIONS.values(), *_INTEGER_PRECISIONS.values())
 """Everything that `Call.precision` may be."""
+_MOST = 2**53
+"""Of a tensor's elements, or of the FLOPs of one call, which would take a GPU of today ten seconds and more."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Call:
 
     operator: str
     shapes: list[list[int]]
-    """One an argument; empty for what is no tensor. A list of tensors gives a list of shapes."""
+    """One an argument; empty for what is no tensor, or a list of them, or more elements than there can be."""
     types: list[str]
     values: list[Any]
 
@@ -52,7 +55,9 @@ class Call:
 
     @cached_property
     def flops(self) -> int | None:
-        return flops(self.operator, self.shapes, self.values)
+        """None where nobody knows, or the shapes make no sense."""
+        found = flops(self.operator, self.shapes, self.values)
+        return found if type(found) is int and 0 <= found <= _MOST else None
 
     @cached_property
     def precision(self) -> str | None:
@@ -68,16 +73,23 @@ def parse_call(signature: Signature) -> Call:
     """Read a signature; what is missing or odd is empty."""
     return Call(
         operator=signature.name,
-        shapes=[shape if isinstance(shape, list) else [] for shape in _list(signature.dims)],
+        shapes=[_shape(shape) for shape in _list(signature.dims)],
         types=[str(kind) for kind in _list(signature.types)],
         values=[_value(text) for text in _list(signature.concrete)],
     )
 
 
+def _shape(found: Any) -> list[int]:
+    """Lengths of a tensor; empty for anything else, a list of tensors too."""
+    if not isinstance(found, list) or {*map(type, found)} - {int}:
+        return []
+    return found if not found or (min(found) >= 0 and max(found) <= _MOST and prod(found) <= _MOST) else []
+
+
 def _list(text: bytes) -> list[Any]:
     try:
         decoded = msgspec.json.decode(text) if text else []
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return []
     return decoded if isinstance(decoded, list) else []
 
@@ -88,5 +100,5 @@ def _value(text: Any) -> Any:
         return text == "True"
     try:
         return msgspec.json.decode(text) if text else None
-    except (msgspec.DecodeError, TypeError):
+    except (msgspec.DecodeError, RecursionError, TypeError, UnicodeDecodeError):
         return None

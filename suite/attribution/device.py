@@ -23,6 +23,8 @@ class DeviceWork:
     """Row of the host event that launched it, or -1."""
     owner: Ints
     """Row of the operator that its time goes to. -1: to the kernel itself."""
+    num_ambiguous: int
+    """Of those whose id names several launches; the first of these counts."""
     kernel_class: Ints
     """Class that a kernel's own name tells; points into `OPERATOR_CLASSES`."""
 
@@ -38,9 +40,10 @@ def device_work(trace: Trace, events: Events, context: Context) -> DeviceWork:
     nothing while the kernel does (a compiled region).
     """
     spans = trace.device
-    by_correlation = _match(spans.correlation, events.spans.correlation, events.spans.category == LAUNCH)
-    by_external_id = _match(spans.external_id, events.spans.external_id, events.is_operator)
+    by_correlation, twice = _match(spans.correlation, events.spans.correlation, events.spans.category == LAUNCH)
+    by_external_id, or_twice = _match(spans.external_id, events.spans.external_id, events.is_operator)
     origin = np.where(by_correlation >= 0, by_correlation, by_external_id)
+    ambiguous = np.where(by_correlation >= 0, twice, or_twice)
     launched = origin >= 0
     inside = (
         np.where(launched, context.window[origin], _meanwhile(events, context, spans)) if len(events) else ~launched
@@ -54,18 +57,24 @@ def device_work(trace: Trace, events: Events, context: Context) -> DeviceWork:
         duration_ns=spans.end_ns - spans.start_ns,
         origin=origin,
         owner=np.where(speaks | (spans.category != KERNEL), owner, -1),
+        num_ambiguous=int(ambiguous[inside].sum()),
         kernel_class=classes,
     )
 
 
-def _match(wanted: Ints, ids: Ints, candidates: Mask) -> Ints:
-    """For every wanted id the row among the candidates that has it; -1 where none has. Ids start at 1."""
+def _match(wanted: Ints, ids: Ints, candidates: Mask) -> tuple[Ints, Mask]:
+    """For every wanted id the first row among the candidates that has it, and whether another has it, too.
+
+    -1 where none has. Ids start at 1.
+    """
     rows = np.flatnonzero(candidates & (ids > 0))
     if len(rows) == 0:
-        return np.full(len(wanted), -1)
+        return np.full(len(wanted), -1), np.zeros(len(wanted), bool)
     rows = rows[np.argsort(ids[rows], kind="stable")]
-    found = rows[np.minimum(np.searchsorted(ids[rows], wanted), len(rows) - 1)]
-    return np.where(ids[found] == wanted, found, -1)
+    place = np.minimum(np.searchsorted(ids[rows], wanted), len(rows) - 1)
+    found, following = rows[place], rows[np.minimum(place + 1, len(rows) - 1)]
+    known = ids[found] == wanted
+    return np.where(known, found, -1), known & (following != found) & (ids[following] == wanted)
 
 
 def _meanwhile(events: Events, context: Context, spans: Spans) -> Mask:

@@ -28,7 +28,7 @@ def flops(operator: str, shapes: Shapes, values: Values = ()) -> int | None:
         return None
     try:
         return formula(shapes, values)
-    except (IndexError, TypeError, ValueError, ZeroDivisionError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return None
 
 

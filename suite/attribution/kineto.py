@@ -6,7 +6,7 @@
 
 Everything is accounted for. Host rows add up to the ``generate`` span(s): what Python did between operators is a row called
 ``unattributed``, in the stage and module where it happened. Kernels add up to all kernels of the window. Without marks the
-window is the whole trace, and the host rows add up to the outermost spans of the threads that worked.
+window is the whole trace, and the host rows add up to the time from the first begin to the last end, if one thread worked.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from suite.attribution.context import Context, find_context
 from suite.attribution.counting import count_flops
 from suite.attribution.device import DeviceWork, device_work
 from suite.attribution.events import Events, arrange
+from suite.attribution.extent import Extent, find_extent
+from suite.attribution.flaws import CUT, LAUNCHED_TWICE, Flaws
 from suite.attribution.kinds import infer_kinds
 from suite.attribution.memory import memory_tables
 from suite.attribution.nesting import Ints, Mask
@@ -53,11 +55,12 @@ class Attribution:
     memory: pa.Table | None
     memory_peaks: pa.Table | None
     span_s: float
-    """Host time of the ``generate`` spans, or of everything in a trace without marks."""
+    """Time of the ``generate`` spans; in a trace without marks, from the first begin to the last end on host and device."""
     aside_s: float
-    """Host time of operators on other threads meanwhile; the rows' `host_self_s` sums to ``span_s + aside_s``."""
+    """Host time of other threads meanwhile; the rows' `host_self_s` sums to ``span_s + aside_s``, if there is a host at all."""
     num_events: int
-    num_unreadable: int
+    flaws: Flaws
+    """Events that are mended or left out."""
     num_steps: int | None
     """Steps of the generation; None where the trace marks no generation."""
     operators_without_flops: list[str]
@@ -86,10 +89,12 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
     has_device = len(trace.device) > 0
     unknown_here = unknown & context.window
     covered = host if context.window.all() else host.take(np.flatnonzero(context.window))
+    extent = find_extent(events, context, work)
+    flaws = trace.flaws + Flaws({CUT: events.nesting.num_cut, LAUNCHED_TWICE: work.num_ambiguous})
     memory, memory_peaks = memory_tables(trace.allocations, events, context, weights_bytes)
     return Attribution(
         operators=operator_table(
-            [covered, device],
+            [covered, _nowhere_rows(extent, len(trace.names)), device],
             operators,
             context.stages,
             context.modules,
@@ -99,10 +104,10 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
         device_activity=device_activity(events, context, work),
         memory=memory,
         memory_peaks=memory_peaks,
-        span_s=_seconds(events.nesting.self_ns, context.window & ~context.aside),
-        aside_s=_seconds(events.nesting.self_ns, context.aside),
+        span_s=extent.span_ns / 1e9,
+        aside_s=extent.aside_ns / 1e9,
         num_events=trace.num_events,
-        num_unreadable=trace.num_unreadable,
+        flaws=flaws,
         num_steps=int(context.step.max(initial=-1)) + 1 if len(context.generations) else None,
         operators_without_flops=sorted(
             {trace.names[name] for name in np.unique(events.spans.name[unknown_here]).tolist()}
@@ -145,6 +150,13 @@ def _host_rows(events: Events, context: Context, calls: list[AttentionCall], flo
         flops=flops,
         unknown=unknown.astype(np.int64),
     )
+
+
+def _nowhere_rows(extent: Extent, unattributed: int) -> Rows:
+    """A row of the host time that lies in no span of a trace without marks; none where there is no such time."""
+    values = Rows.__slots__, (-1, -1, -1, unattributed, _OTHER, -1, -1, 0, 0, extent.nowhere_ns, 0, 0, 0)
+    columns = {name: np.full(int(extent.nowhere_ns > 0), value) for name, value in zip(*values, strict=True)}
+    return Rows(**columns)
 
 
 def _device_rows(trace: Trace, host: Rows, context: Context, work: DeviceWork, operators: list[str]) -> Rows:

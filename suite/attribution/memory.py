@@ -46,7 +46,8 @@ def memory_tables(
     device_type = allocations.device_type.max()
     own = allocations.take(allocations.device_type == device_type)
     # Several devices each have totals of their own; the busiest speaks.
-    own = own.take(own.device_id == np.bincount(own.device_id - own.device_id.min()).argmax() + own.device_id.min())
+    devices, num_events = np.unique(own.device_id, return_counts=True)
+    own = own.take(own.device_id == devices[num_events.argmax()])
     begin, end = _window(own, events, context)
     level = _cpu_level(own, begin, weights_bytes or 0) if device_type == _CPU else _gpu_level(own, begin)
     inside = (level.time_ns >= begin) & (level.time_ns <= end)

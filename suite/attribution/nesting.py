@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ class Nesting:
     """Duration without that of the spans directly inside."""
     levels: list[Ints]
     """Places by depth."""
+    num_cut: int
+    """Spans that ended after the one around them."""
 
     def inherit(self, values: npt.NDArray[_T], own: Mask) -> npt.NDArray[_T]:
         """The values of places that have their `own`, passed on to everything inside that has none.
@@ -68,29 +70,66 @@ def nest(start_ns: Ints, end_ns: Ints, thread: Ints) -> Nesting:
     Spans that overlap without containing each other, which a profiler writes now and then when a clock slips, are cut
     at the end of the one that started first.
     """
-    end_ns = end_ns.copy()
-    while True:
-        order, start_key, end_key = _preorder(start_ns, end_ns, thread)
-        depth = _depth(start_key, end_key)
-        levels = _levels(depth)
-        parent = _parents(levels)
-        starts, ends = start_ns[order], end_ns[order]
-        cut = (parent >= 0) & (starts < ends[parent]) & (ends > ends[parent])
-        if not cut.any():
-            break
-        end_ns[order[cut]] = ends[parent[cut]]
-    duration = ends - starts
-    inner = parent >= 0
-    covered = np.bincount(parent[inner], weights=duration[inner], minlength=len(order))
+    tree = _tree(start_ns, end_ns, thread)
+    ends_ns = end_ns
+    around = tree.end_key[tree.parent]
+    crossing = (tree.parent >= 0) & (tree.start_key < around) & (tree.end_key > around)
+    if crossing.any():
+        ends_ns = end_ns.copy()
+        ends_ns[tree.order[crossing]] = end_ns[tree.order[tree.parent[crossing]]]
+        crossed, tree = tree, _tree(start_ns, ends_ns, thread)
+        # Who is around whom was not known for sure: a span may still cross, or may have been cut short of the one around it.
+        ends, unlimited = ends_ns[tree.order], end_ns[tree.order]
+        if (ends != np.where(tree.parent >= 0, np.minimum(unlimited, ends[tree.parent]), unlimited)).any():
+            ends_ns = _cut_one_by_one(crossed.order, start_ns, end_ns, thread)
+            tree = _tree(start_ns, ends_ns, thread)
+    duration = (ends_ns - start_ns)[tree.order]
+    inner = tree.parent >= 0
+    covered = np.bincount(tree.parent[inner], weights=duration[inner], minlength=len(duration))
     return Nesting(
-        order=order,
-        parent=parent,
-        depth=depth,
-        stop=np.searchsorted(start_key, end_key, side="left"),
+        order=tree.order,
+        parent=tree.parent,
+        depth=tree.depth,
+        stop=np.searchsorted(tree.start_key, tree.end_key, side="left"),
         duration_ns=duration,
         self_ns=duration - covered.astype(np.int64),
-        levels=levels,
+        levels=tree.levels,
+        num_cut=int((ends_ns < end_ns).sum()),
     )
+
+
+def _cut_one_by_one(order: Ints, start_ns: Ints, end_ns: Ints, thread: Ints) -> Ints:
+    """Ends of all spans, none later than that of the span around, found with a stack."""
+    ends = end_ns.tolist()
+    open_ends: list[int] = []
+    open_thread = None
+    for row, owner, start in zip(order.tolist(), thread[order].tolist(), start_ns[order].tolist(), strict=True):
+        if owner != open_thread:
+            open_ends, open_thread = [], owner
+        while open_ends and open_ends[-1] <= start:
+            open_ends.pop()
+        if open_ends:
+            ends[row] = min(ends[row], open_ends[-1])
+        open_ends.append(ends[row])
+    return np.array(ends, np.int64)
+
+
+class _Tree(NamedTuple):
+    """Spans in preorder, and who contains whom as far as counting tells: for sure, if they close like brackets."""
+
+    order: Ints
+    start_key: Ints
+    end_key: Ints
+    depth: Ints
+    levels: list[Ints]
+    parent: Ints
+
+
+def _tree(start_ns: Ints, end_ns: Ints, thread: Ints) -> _Tree:
+    order, start_key, end_key = _preorder(start_ns, end_ns, thread)
+    depth = _depth(start_key, end_key)
+    levels = _levels(depth)
+    return _Tree(order, start_key, end_key, depth, levels, _parents(levels))
 
 
 def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
@@ -102,6 +141,10 @@ def _preorder(start_ns: Ints, end_ns: Ints, thread: Ints) -> tuple[Ints, Ints, I
     if len(start_ns) == 0:
         return start_ns, start_ns, start_ns
     _, rank = np.unique(thread, return_inverse=True)
+    if (int(end_ns.max()) - int(start_ns.min()) + 1) * (int(rank.max()) + 1) >= 2**62:
+        # So far apart that one line is too short: only which time is later counts.
+        times = np.unique(np.concatenate((start_ns, end_ns)))
+        start_ns, end_ns = np.searchsorted(times, start_ns), np.searchsorted(times, end_ns)
     origin = start_ns.min()
     offset = rank.reshape(-1) * (2 * (end_ns.max() - origin) + 2)
     start_key = offset + 2 * (start_ns - origin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ _KEYS = (
     "attention_part",
     "precision",
 )
+_N = TypeVar("_N", np.int64, np.float64)
 _SUMS = ("calls", "host_ns", "device_ns", "flops", "unknown")
 
 
@@ -80,7 +82,9 @@ def operator_table(
     columns["host_self_s"] = numbers_column(sums["host_ns"] / 1e9)
     if has_device:
         columns["device_self_s"] = numbers_column(sums["device_ns"] / 1e9)
-    columns["flops"] = numbers_column(sums["flops"], sums["unknown"] > 0)
+    # Only shapes that nobody has give more FLOPs than an integer holds.
+    overflow = groups.sum(column("flops").astype(np.float64)) >= 2**63
+    columns["flops"] = numbers_column(sums["flops"], (sums["unknown"] > 0) | overflow)
     return table(TABLES["operators"], columns, len(groups.first))
 
 
@@ -105,7 +109,7 @@ class _Groups:
         rank = np.argsort(order[starts])
         return cls(order, starts, rank, order[starts][rank])
 
-    def sum(self, column: Ints) -> Ints:
+    def sum(self, column: npt.NDArray[_N]) -> npt.NDArray[_N]:
         return np.add.reduceat(column[self.order], self.starts)[self.rank] if len(column) else column
 
 

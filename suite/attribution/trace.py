@@ -5,10 +5,9 @@ Times are integer nanoseconds, exactly as the file has them.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +18,16 @@ import numpy.typing as npt
 from msgspec import DecodeError
 
 from suite.attribution.decode import NO_ARGS, Args, Document, Piece, TraceError, decode, read_text
+from suite.attribution.flaws import (
+    APART,
+    MEMORY_UNTOLD,
+    NEGATIVE,
+    UNREADABLE,
+    Flaws,
+    phase_flaw,
+    time_flaw,
+    with_categories,
+)
 from suite.attribution.side_by_side import decode_side_by_side
 
 __all__ = ["Allocations", "Signature", "Spans", "Trace", "TraceError", "read_trace"]
@@ -47,6 +56,16 @@ _CATEGORIES = {  # capitalised: as older profilers wrote them
     "gpu_memset": MEMSET,
     "Memset": MEMSET,
 }
+
+_WITHOUT_LENGTH = frozenset("iIRMstfPNODC")
+"""Phases of events that last no time: moments, metadata, flows, samples, objects, counters."""
+_TOLD_ELSEWHERE = frozenset(
+    {"Trace", "overhead", "gpu_user_annotation", "cuda_sync", "collective_comm", "cuda_profiler_range", "genscope"}
+)
+"""Categories of spans that are not read because others tell the same time: the whole trace, the profiler, ranges of kernels."""
+_MEMORY = "[memory]"
+_UNKNOWN_NS = np.iinfo(np.int64).min
+"""A time that an event does not tell."""
 
 
 class Signature(NamedTuple):
@@ -110,17 +129,29 @@ class Trace:
     devices: list[dict[str, Any]]
     """Device properties as the file has them; empty on a host without devices."""
     num_events: int
-    num_unreadable: int
-    """Events that could not be decoded and are left out."""
+    flaws: Flaws
+    """Events that are mended or left out."""
 
 
-def read_trace(path: Path) -> Trace:
+def read_trace(path: Path, max_bytes: int | None = None) -> Trace:
     """Read a trace file, plain or gzipped, whatever its name ends in.
 
+    Args:
+        path: the file.
+        max_bytes: most bytes of text, unpacked; None for a trace of our own, which may be as large as it is.
+
     Raises:
-        TraceError: no such file, broken or cut short, or not a trace.
+        TraceError: no such file, broken, cut short or too large, or not a trace.
     """
-    text = read_text(path)
+    try:
+        return _read(path, read_text(path, max_bytes))
+    except RecursionError:
+        raise TraceError(f"{path} is not a trace: its JSON is nested too deeply") from None
+    except MemoryError:
+        raise TraceError(f"{path} cannot be read as a trace: there is too little memory for it") from None
+
+
+def _read(path: Path, text: bytes) -> Trace:
     try:
         try:
             trace = _assembled(decode_side_by_side(text, _share))
@@ -130,8 +161,8 @@ def read_trace(path: Path) -> Trace:
         raise TraceError(f"{path} is not a trace: {error}") from None
     if trace is None:
         raise TraceError(f"{path} is not a trace: it has no traceEvents")
-    if trace.num_unreadable and trace.num_unreadable == trace.num_events:
-        raise TraceError(f"{path} is not a trace: none of its {trace.num_unreadable} events can be read")
+    if trace.num_events and trace.flaws[UNREADABLE] == trace.num_events:
+        raise TraceError(f"{path} is not a trace: none of its {trace.num_events} events can be read")
     return trace
 
 
@@ -145,20 +176,51 @@ class _Share(NamedTuple):
     signatures: list[tuple[str, bytes, bytes, bytes]]
     devices: list[dict[str, Any]]
     num_events: int
-    num_unreadable: int
+    flaws: Flaws
+    unread: Counter[str]
+    """Spans of categories that are not read."""
 
 
 def _share(piece: Piece) -> _Share:
-    events, devices, unreadable = piece
+    events, devices, num_events, flaws = piece
     if events is None:
-        return _Share(None, None, [], [], [], devices, 0, 0)
+        return _Share(None, None, [], [], [], devices, 0, flaws, Counter())
     numbers = _Numbers(_numbered(), _numbered(), _numbered())
-    timed = [e for e in events if e.cat in _CATEGORIES and e.ph == "X" and e.ts is not None]
-    others = events if len(timed) < len(events) else ()
-    told = [e for e in others if e.name == "[memory]" and e.ts is not None and e.args is not None]
-    spans, allocations = _span_columns(timed, numbers), _allocation_columns(told)
-    names, threads, signatures = list(numbers.names), list(numbers.threads), list(numbers.signatures)
-    return _Share(spans, allocations, names, threads, signatures, devices, len(events) + unreadable, unreadable)
+    spans = [e for e in events if e.cat in _CATEGORIES and e.ph == "X"]
+    others = [e for e in events if e.cat not in _CATEGORIES or e.ph != "X"] if len(spans) < len(events) else []
+    told = [e for e in others if e.name == _MEMORY]
+    flaws, unread = _not_read(others, flaws)
+    columns, allocations = _span_columns(*_timed(spans, flaws), numbers), _allocation_columns(told, flaws)
+    lists = list(numbers.names), list(numbers.threads), list(numbers.signatures)
+    return _Share(columns, allocations, *lists, devices, num_events, flaws, unread)
+
+
+def _not_read(events: list[Any], flaws: Flaws) -> tuple[Flaws, Counter[str]]:
+    """The flaws with those of events that are no spans of ours, and the categories of spans among these."""
+    unread: Counter[str] = Counter()
+    for (phase, category), number in Counter(map(attrgetter("ph", "cat"), events)).items():
+        if phase == "X" and category not in _TOLD_ELSEWHERE:
+            unread[category] += number
+        elif category in _CATEGORIES and phase not in _WITHOUT_LENGTH:
+            flaws[APART if phase in ("B", "E") else phase_flaw(phase)] += number
+    return flaws, unread
+
+
+def _timed(spans: list[Any], flaws: Flaws) -> tuple[list[Any], Ints, Ints]:
+    """The spans whose times are known, with their begins and durations in nanoseconds; others are counted."""
+    start, duration = (_nanoseconds([*map(attrgetter(field), spans)]) for field in ("ts", "dur"))
+    good = (start != _UNKNOWN_NS) & (duration >= 0)
+    if good.all():
+        return spans, start, duration
+    without_start = start == _UNKNOWN_NS
+    without_end = ~without_start & (duration == _UNKNOWN_NS)
+    lost = {
+        time_flaw("ts", "missing"): without_start,
+        time_flaw("dur", "missing"): without_end,
+        NEGATIVE: ~good & ~without_start & ~without_end,
+    }
+    flaws.update({flaw: int(rows.sum()) for flaw, rows in lost.items() if rows.any()})
+    return [spans[row] for row in np.flatnonzero(good).tolist()], start[good], duration[good]
 
 
 def _assembled(shares: Iterable[_Share]) -> Trace | None:
@@ -180,7 +242,9 @@ def _assembled(shares: Iterable[_Share]) -> Trace | None:
         allocations=allocated.take(np.argsort(allocated.time_ns, kind="stable")),
         devices=[properties for share in shares for properties in share.devices],
         num_events=sum(share.num_events for share in shares),
-        num_unreadable=sum(share.num_unreadable for share in shares),
+        flaws=with_categories(
+            sum((share.flaws for share in shares), Flaws()), sum((share.unread for share in shares), Counter())
+        ),
     )
 
 
@@ -222,7 +286,7 @@ def _ints(values: Iterable[int]) -> Ints:
     return np.fromiter(values, np.int64)
 
 
-def _span_columns(spans: list[Any], numbers: _Numbers) -> Spans:
+def _span_columns(spans: list[Any], start_ns: Ints, duration_ns: Ints, numbers: _Numbers) -> Spans:
     """Columns by `map` over fields, with no Python between one event and the next: that is where the time would go."""
 
     def each(field: str, objects: Sequence[Any] = spans) -> Iterable[Any]:
@@ -230,14 +294,13 @@ def _span_columns(spans: list[Any], numbers: _Numbers) -> Spans:
 
     args = [e.args or NO_ARGS for e in spans]
     category = np.fromiter(map(_CATEGORIES.__getitem__, each("cat")), np.int8, len(spans))
-    start_ns = _nanoseconds(list(each("ts")))
     name = _ints(map(numbers.names.__getitem__, each("name")))
     return Spans(
         category=category,
         name=name,
         thread=_ints(map(numbers.threads.__getitem__, zip(each("pid"), each("tid"), strict=True))),
         start_ns=start_ns,
-        end_ns=start_ns + np.maximum(_nanoseconds([dur or 0 for dur in each("dur")]), 0),
+        end_ns=start_ns + duration_ns,
         correlation=_ints(each("correlation", args)),
         external_id=_ints(each("external_id", args)),
         signature=_signature_column(category, name, args, numbers),
@@ -266,18 +329,25 @@ def _signature_column(category: npt.NDArray[np.int8], name: Ints, args: list[Arg
 
 
 def _nanoseconds(times_us: Sequence[Any]) -> Ints:
-    if isinstance(times_us[0] if times_us else None, Decimal):
-        return _ints([round(time * 1000) for time in times_us])
-    return np.rint(np.array(times_us, np.float64) * 1000).astype(np.int64)
+    """Times as the file has them, floats or decimals, in nanoseconds; `_UNKNOWN_NS` for None."""
+    if times_us and not isinstance(times_us[0], float):
+        return _ints([_UNKNOWN_NS if time is None else round(time * 1000) for time in times_us])
+    times_ns = np.rint(np.array(times_us, np.float64) * 1000)
+    times_ns[np.isnan(times_ns)] = _UNKNOWN_NS
+    return times_ns.astype(np.int64)
 
 
-def _allocation_columns(events: list[Any]) -> Allocations:
-    def column(value: Callable[[Any], int]) -> Ints:
-        return _ints([value(e.args) for e in events])
-
+def _allocation_columns(events: list[Any], flaws: Flaws) -> Allocations:
     times = _nanoseconds([e.ts for e in events])
+    told = [(e.args, time) for e, time in zip(events, times.tolist(), strict=True) if e.args and time != _UNKNOWN_NS]
+    if len(told) < len(events):
+        flaws[MEMORY_UNTOLD] += len(events) - len(told)
+
+    def column(value: Callable[[Args], int]) -> Ints:
+        return _ints([value(args) for args, _ in told])
+
     return Allocations(
-        time_ns=times,
+        time_ns=_ints([time for _, time in told]),
         num_bytes=column(lambda a: a.num_bytes),
         device_type=column(lambda a: a.device_type),
         device_id=column(lambda a: a.device_id),

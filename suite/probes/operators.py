@@ -19,9 +19,11 @@ class Operators:
         found = generation.attribution
         profile = Profile(
             span_s=found.span_s,
+            aside_s=found.aside_s,
             num_events=found.num_events,
             num_steps=found.num_steps,
             operators_without_flops=list(found.operators_without_flops),
+            flaws=dict(found.flaws),
         )
         cost = ProbeCost(probe="operators", watched_s=generation.watched_s)
         tables = {"operators": found.operators}

@@ -7,6 +7,7 @@ from attribution.handmade import HandmadeTrace
 from suite.attribution.context import find_context
 from suite.attribution.device import DeviceWork, device_work
 from suite.attribution.events import Events, arrange
+from suite.attribution.flaws import LAUNCHED_TWICE
 
 
 def joined(made: HandmadeTrace) -> tuple[Events, DeviceWork]:
@@ -28,6 +29,15 @@ def test_correlation_comes_before_the_operators_id(tmp_path: Path) -> None:
     )
     made.kernel("c", 44, 45, correlation=0, **{"External id": 0}).kernel("d", 46, 47)
     assert owners(made) == ["aten::mm", "aten::add", None, None]
+
+
+def test_of_launches_with_one_id_the_first_counts_and_that_is_told(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0, 10).launch(1, 2, 77).operator("aten::add", 20, 30)
+    made.launch(21, 22, 77).launch(23, 24, 78)
+    made.kernel("a", 40, 41, correlation=77).kernel("b", 41, 42, correlation=77).kernel("c", 44, 45, correlation=78)
+    assert owners(made) == ["aten::mm", "aten::mm", "aten::add"]
+    assert joined(made)[1].num_ambiguous == 2
+    assert made.attribute().flaws == {LAUNCHED_TWICE: 2}
 
 
 def test_a_launch_outside_of_operators_owns_nothing_but_tells_where(tmp_path: Path) -> None:

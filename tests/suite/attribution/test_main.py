@@ -12,6 +12,7 @@ from attribution.handmade import HandmadeTrace
 from conftest import ROOT
 
 from suite.attribution.__main__ import main
+from suite.attribution.flaws import CUT, NEGATIVE, time_flaw
 from suite.record_folder import load, load_table
 from suite.record_tables import TABLES
 
@@ -43,6 +44,52 @@ def test_a_trace_becomes_a_record(trace: Path, tmp_path: Path, capsys: pytest.Ca
     assert "linear" in shown
     assert "temporal" in shown
     assert main([str(trace), "--out", str(tmp_path / "out")]) == 0  # again, over what is there
+
+
+def test_what_was_mended_or_left_out_is_said_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0, 10).operator("aten::mm", 5, 12)
+    for end in (20, 20, 21):
+        made.operator("aten::add", 30, end)
+    made.operator("aten::add", 40, 41)
+    made.events[-1]["dur"] = None
+    made.read()
+    assert main([str(made.path), "--out", str(tmp_path / "out")]) == 0
+    record = load(tmp_path / "out" / "handmade")
+    notes = [
+        "handmade: 3 events whose duration is negative: left out",
+        "handmade: 1 event ending after the span around: cut where that one ends",
+        "handmade: 1 event whose duration is missing: left out",
+    ]
+    assert record.workload.notes == notes
+    assert capsys.readouterr().out.splitlines()[-3:] == notes
+    assert record.profile.flaws == {NEGATIVE: 3, CUT: 1, time_flaw("dur", "missing"): 1}
+    assert record.profile.num_events == 6
+    # From 0 to 12, of which the row that was cut tells 5 to 10.
+    assert (record.profile.span_s, record.profile.aside_s) == (pytest.approx(12e-6), 0)
+
+
+def test_devices_of_which_nothing_can_be_told(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).kernel("gemm", 0, 1)
+    made.document["deviceProperties"] = [{"name": ["x"], "totalGlobalMem": "much", "computeMajor": 9.5, "numSms": 132}]
+    made.read()
+    assert main([str(made.path), "--out", str(tmp_path / "out")]) == 0
+    assert load(tmp_path / "out" / "handmade").environment == {"device": "cuda", "gpu": {"num_multiprocessors": 132}}
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "much", "1e30"])
+def test_the_limit_must_be_a_size(trace: Path, tmp_path: Path, size: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([str(trace), "--out", str(tmp_path / "out"), f"--max-trace-gib={size}"])
+    assert left.value.code == 2
+
+
+def test_a_trace_above_the_limit_is_refused_and_below_it_read(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(trace), "--out", str(tmp_path / "out")]
+    assert main([*command, "--max-trace-gib=1e-7"]) == 2
+    assert "--max-trace-gib allows more" in capsys.readouterr().err
+    assert main([*command, "--max-trace-gib=1e-5"]) == 0
 
 
 def test_traces_of_one_name_get_folders_of_their_own(trace: Path, tmp_path: Path) -> None:

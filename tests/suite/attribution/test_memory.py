@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from attribution.handmade import HandmadeTrace, only
 
+from suite.attribution.flaws import MEMORY_UNTOLD
 from suite.attribution.memory import MAX_POINTS
 
 
@@ -93,3 +94,16 @@ def test_a_trace_without_marks_or_without_memory(tmp_path: Path) -> None:
     found = made.attribute()
     assert [row["stage"] for row in found.memory.to_pylist()] == [None] * 3
     assert only(found.memory_peaks)["activations_bytes"] == 64
+
+
+def test_the_busiest_device_speaks_whatever_its_number_is(made: HandmadeTrace) -> None:
+    for device_type, device in ((1, -(2**31)), (1, 2**31 - 1), (1, 2**31 - 1)):
+        made.memory(200 + device % 7, 10, device_type, 500, 900)
+        made.events[-1]["args"]["Device Id"] = device
+    assert only(made.attribute().memory_peaks, stage="generate")["allocated_bytes"] == 500
+
+
+def test_more_bytes_than_any_machine_has_are_left_out_and_counted(made: HandmadeTrace) -> None:
+    found = made.memory(200, 2**48).memory(210, 2**48 + 1).memory(220, 2**63).attribute(weights_bytes=0)
+    assert only(found.memory_peaks, stage="generate")["activations_bytes"] == 2**48
+    assert found.flaws == {MEMORY_UNTOLD: 2}

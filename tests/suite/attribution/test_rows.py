@@ -39,6 +39,15 @@ def test_grouping_is_what_a_dictionary_does(rows: list[tuple[tuple[int, ...], tu
         assert row["estimated_s"] is row["bytes_read"] is None
 
 
+def test_more_flops_than_an_integer_holds_are_unknown() -> None:
+    nothing = (0,) * 11
+    rows = [(*nothing, 2**53, 0)] * 1023
+    (row,) = operator_table([columns(rows)], **NAMES, has_device=False).to_pylist()
+    assert row["flops"] == 1023 * 2**53
+    (row,) = operator_table([columns(rows * 2)], **NAMES, has_device=False).to_pylist()
+    assert row["flops"] is None
+
+
 def test_a_host_tells_nothing_of_a_device() -> None:
     (row,) = operator_table([columns([(0,) * 13])], **NAMES, has_device=False).to_pylist()
     assert row["device_self_s"] is None

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.attribution.calls import parse_call
+from suite.attribution.flaws import APART, ARGS_ODD, MEMORY_UNTOLD, NEGATIVE, phase_flaw, time_flaw
 from suite.attribution.trace import FRAME, KERNEL, OPERATOR, Spans, Trace, TraceError, read_trace
 
 
@@ -63,7 +64,7 @@ def test_events_of_other_phases_and_kinds_are_left_out(tmp_path: Path) -> None:
     trace = made.read()
     assert trace.host.category.tolist() == [OPERATOR, FRAME]
     assert trace.num_events == 9
-    assert trace.num_unreadable == 0
+    assert trace.flaws == {time_flaw("ts", "missing"): 2, "of categories that are not read ('ac2g'): left out": 1}
     assert len(set(trace.host.thread.tolist())) == 2
 
 
@@ -75,10 +76,94 @@ def test_an_odd_event_costs_only_itself(tmp_path: Path) -> None:
     made.events.append({"ph": "X", "cat": "cpu_op", "name": "aten::late", "ts": 1e300, "dur": 1})
     made.operator("aten::text", 4, 5, correlation="12")
     trace = made.read()
-    assert trace.num_unreadable == 4
-    assert [trace.names[name] for name in trace.host.name] == ["aten::mm", "aten::text"]
-    assert trace.host.correlation.tolist() == [-1, 12]
-    assert np.diff(trace.host.start_ns).tolist() == [3500]
+    assert trace.flaws == {
+        ARGS_ODD: 2,
+        time_flaw("ts", "not a number"): 1,
+        time_flaw("ts", "out of range"): 1,
+    }
+    assert [trace.names[name] for name in trace.host.name] == ["aten::mm", "aten::odd", "aten::long", "aten::text"]
+    assert trace.host.correlation.tolist() == [-1, -1, -1, 12]
+    assert np.diff(trace.host.start_ns).tolist() == [1500, 1000, 1000]
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "flaw"),
+    [
+        ("dur", "-0.001", NEGATIVE),
+        ("dur", "-1e308", NEGATIVE),
+        ("dur", '"-3"', NEGATIVE),
+        ("dur", None, time_flaw("dur", "missing")),
+        ("dur", "null", time_flaw("dur", "missing")),
+        ("dur", "NaN", time_flaw("dur", "NaN")),
+        ("dur", "-nan", time_flaw("dur", "NaN")),
+        ("dur", '"NaN"', time_flaw("dur", "NaN")),
+        ("dur", "inf", time_flaw("dur", "infinite")),
+        ("dur", "-Infinity", time_flaw("dur", "infinite")),
+        ("dur", '"Infinity"', time_flaw("dur", "infinite")),
+        ("dur", "true", time_flaw("dur", "not a number")),
+        ("dur", '"soon"', time_flaw("dur", "not a number")),
+        ("dur", "[1]", time_flaw("dur", "not a number")),
+        ("dur", "1e308", time_flaw("dur", "out of range")),
+        ("dur", str(2**70), time_flaw("dur", "out of range")),
+        ("dur", "9007199254741.5", time_flaw("dur", "out of range")),
+        ("ts", None, time_flaw("ts", "missing")),
+        ("ts", "null", time_flaw("ts", "missing")),
+        ("ts", "NaN", time_flaw("ts", "NaN")),
+        ("ts", "-inf", time_flaw("ts", "infinite")),
+        ("ts", "{}", time_flaw("ts", "not a number")),
+        ("ts", "1e308", time_flaw("ts", "out of range")),
+        ("ts", "-1e16", time_flaw("ts", "out of range")),
+    ],
+)
+@pytest.mark.parametrize("other_ts", ["3.5", "1790857026000123.457"])
+def test_an_event_of_no_usable_time_is_left_out_and_counted(
+    tmp_path: Path, field: str, text: str | None, flaw: str, other_ts: str
+) -> None:
+    fields = {"ph": '"X"', "cat": '"cpu_op"', "name": '"a"', "pid": "1", "tid": "1", "ts": other_ts, "dur": "2"}
+    damaged = {key: value for key, value in (fields | {"name": '"bad"', field: text}).items() if value is not None}
+    written = [
+        "{" + ", ".join(f'"{key}": {value}' for key, value in event.items()) + "}" for event in (fields, damaged)
+    ]
+    for events in (written, [written[1], written[0], written[1]]):
+        path = tmp_path / "t.json"
+        path.write_text(f'{{"traceEvents": [{", ".join(events)}]}}')
+        trace = read_trace(path)
+        assert (trace.flaws, trace.num_events) == ({flaw: len(events) - 1}, len(events))
+        assert [trace.names[name] for name in trace.host.name] == ["a"]
+        assert (trace.host.end_ns - trace.host.start_ns).tolist() == [2000]
+
+
+@pytest.mark.parametrize(
+    ("text", "length_ns"), [('"12.5"', 12500), ("1e3", 10**6), ("0", 0), ("-0.0", 0), ("9007199254740.992", 2**53)]
+)
+def test_usual_and_unusual_durations_are_read(tmp_path: Path, text: str, length_ns: int) -> None:
+    start, end = one_span(tmp_path, "1", text)
+    assert end - start == length_ns
+
+
+def test_begins_and_ends_alone_and_unknown_phases_are_counted(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0, 1)
+    base = {"cat": "cpu_op", "name": "a", "pid": 1, "tid": 1, "ts": 3.5}
+    made.events += [base | {"ph": phase} for phase in ("B", "B", "E", "Q", "b", "i", "M", "s", "C")]
+    made.events += [
+        base | {"ph": phase, "cat": "fwdbwd"} for phase in ("B", "E", "Q")
+    ]  # nothing that is read otherwise
+    assert made.read().flaws == {APART: 3, phase_flaw("Q"): 1, phase_flaw("b"): 1}
+
+
+def test_spans_of_categories_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).operator("aten::mm", 0, 1)
+    for category in ("mtia_ccp_events", "mtia_ccp_events", "Trace", "gpu_user_annotation", "overhead"):
+        made.span(category, "x", 0, 1)
+    assert made.read().flaws == {"of categories that are not read ('mtia_ccp_events'): left out": 2}
+
+
+def test_events_of_the_allocator_without_time_or_args_are_counted(tmp_path: Path) -> None:
+    made = HandmadeTrace(tmp_path).memory(1, 64).memory(2, 64).memory(3, 64)
+    del made.events[0]["ts"], made.events[1]["args"]
+    trace = made.read()
+    assert trace.flaws == {MEMORY_UNTOLD: 2}
+    assert len(trace.allocations) == 1
 
 
 def test_numbers_that_are_no_json_are_read_over(tmp_path: Path) -> None:
@@ -124,6 +209,23 @@ def test_what_is_no_trace_is_said_in_one_sentence(tmp_path: Path, content: bytes
         read_trace(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"traceEvents": ' + b"[" * 100_000, b'{"a":' * 100_000])
+def test_deep_nesting_is_no_trace(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "deep.json"
+    path.write_bytes(text)
+    with pytest.raises(TraceError, match=r"deep\.json is not a trace: its JSON is nested too deeply$"):
+        read_trace(path)
+
+
+def test_too_little_memory_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("suite.attribution.trace.decode_side_by_side", out_of_memory)
+    with pytest.raises(TraceError, match="there is too little memory"):
+        HandmadeTrace(tmp_path).read()
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
