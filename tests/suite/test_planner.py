@@ -45,7 +45,7 @@ def test_a_planned_run_is_measured_within_its_budget(experiment: Callable, tmp_p
     weights = 0.97 * whole  # most of this small model is weights: the budget lies between them and the whole
     budget = (weights + whole) / 2 / GIB
     overrides = (*AUTO, "device=cpu", f"optimization.auto_slices.memory_budget_gib={budget}", f"output_dir={tmp_path}")
-    run = experiment(*overrides, "probe=[memory]", "protocol=quick")
+    run = experiment(*overrides, "probe=[memory]", "protocol=quick", "protocol.max_warmup_trials=1")
     chosen = planned(run).stack["auto_slices"].grouping
     assert chosen is not None
     fewer = AutoSlices(budget, "allocated", 64, False).grouping(chosen.frame_slices - 1)
