@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Generator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def compose() -> Callable[..., tuple]:
     """Compose a configuration as the command line does: ``compose("workload=parti", ...) -> (config, choices)``."""
     from suite.composition import chosen
 
-    return lambda *overrides: chosen(overrides)
+    once = cache(chosen)
+    return lambda *overrides: deepcopy(once(overrides))
 
 
 @pytest.fixture(scope="session")
