@@ -30,11 +30,11 @@ run: $(VENV)/.ready ## Run the quickstart study on this machine and write its re
 	@$(BIN)/python run.py study=quickstart; status=$$?; \
 	$(BIN)/python -m reports $(QUICKSTART) --out $(QUICKSTART)/report && exit $$status
 
-test: $(VENV)/.ready ## Run the tests (no GPU, no network)
-	@$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+test: $(VENV)/.ready ## Run the tests (some minutes on two cores; no GPU, no network)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
-test-slow: $(VENV)/.ready ## Run the tests that take minutes, too
-	@$(BIN)/python -m pytest -m 'not gpu'
+test-slow: $(VENV)/.ready ## Run those tests that take minutes each, which `make test` leaves out
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not gpu'
 
 check: $(VENV)/.ready ## Format, lint, type and spelling check, changing nothing
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright && $(BIN)/codespell suite workloads reports benchmarks tests docs conf *.md

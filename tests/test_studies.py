@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def swept() -> Callable[..., Any]:
     """The whole configuration of a study, Hydra's own part included."""
     from suite.composition import composed
 
-    return lambda *overrides: composed(overrides)
+    return cache(lambda *overrides: composed(overrides))
 
 
 def choices(config: Any) -> dict[str, set[str]]:
@@ -98,7 +99,8 @@ def test_studies_are_simulated_at_paper_scale_and_measured_at_smoke_with_the_wor
 ) -> None:
     from suite.composition import words_by_key
 
-    once = [word for word in SECOND[study] if not words_by_key([word])[word.split("=")[0]].is_sweep_override()]
+    typed = words_by_key(SECOND[study])
+    once = [word for word in SECOND[study] if not typed[word.split("=")[0]].is_sweep_override()]
     config, measured = swept(f"study={study}"), swept(f"study={study}", *once)
     was, now = config.hydra.runtime.choices, measured.hydra.runtime.choices
     assert (was.scale, now.scale) == ("paper", "smoke")

@@ -24,6 +24,8 @@ from suite.machine import NUMBER_FORMATS, Machine, calibrated
 
 LEAST_TRIAL_S = 0.05
 """A timed trial repeats its work until it is at least this long."""
+SIZES = {"cuda": (8192, 512, 128), "cpu": (1024, 128, 64)}
+"""Rows of a square matrix; channels and side of an image: large enough to reach the device's best."""
 NUM_TRIALS = 5
 """The best counts: a benchmark asks what a machine can do, and other work only ever adds time."""
 
@@ -93,7 +95,7 @@ def _peak_flops_per_s(name: str, device: str, clock: Clock) -> float | None:
     """The best of a matrix product and a convolution; None where the machine has a kernel for neither."""
     if name == "tf32" and device != "cuda":
         return None
-    size, channels, side = (8192, 512, 128) if device == "cuda" else (1024, 128, 64)
+    size, channels, side = SIZES[device]
     rates = []
     with _tf32(name == "tf32"):
         for make, flops in (

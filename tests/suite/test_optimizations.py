@@ -40,11 +40,11 @@ def test_exact_means_the_unoptimized_output_to_rounding(
     experiment: Callable,
     smoke_workload: Callable,
     float64_output: Callable,
+    smoke_output: Callable,
     tmp_path: Path,
 ) -> None:
-    workload = smoke_workload(workload_name)
+    workload, expected = smoke_workload(workload_name), smoke_output(workload_name)
     run = experiment(f"optimization={name}")
-    expected = workload.generate()
     subject = Subject(workload, {"stack": run.stack}, run.protocol, tmp_path)
     with subject.configured("stack") as applied:
         optimized = workload.generate()
@@ -54,12 +54,8 @@ def test_exact_means_the_unoptimized_output_to_rounding(
 
 
 @pytest.mark.parametrize(("name", "kernel"), [("baseline_attention", "math"), ("flash_attention", "flash")])
-def test_the_forced_kernel_is_the_one_that_ran(
-    name: str, kernel: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
-) -> None:
-    run = experiment(f"optimization={name}")
-    subject = Subject(smoke_workload("parti"), {"stack": run.stack}, run.protocol, tmp_path)
-    kernels = subject.profile().attribution.attention.column("kernel").to_pylist()
+def test_the_forced_kernel_is_the_one_that_ran(name: str, kernel: str, short_profile: Callable) -> None:
+    kernels = short_profile("parti", name).attention.column("kernel").to_pylist()
     assert set(kernels) == {kernel}
 
 

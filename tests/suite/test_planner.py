@@ -39,13 +39,17 @@ def test_what_is_found_fits_and_one_fewer_does_not_however_peaks_go(peaks: list[
         assert found == 1 or (seen[found - 1] > budget)
 
 
+ONE_TRIAL = ("protocol.max_warmup_trials=1", "protocol.min_trials=1", "protocol.max_trials=1")
+"""Memory is not a matter of chance."""
+
+
 def test_a_planned_run_is_measured_within_its_budget(experiment: Callable, tmp_path: Path) -> None:
     """At the size of a test the profiler confirms what the simulation promised, and that one slice fewer would not do."""
     whole = simulated_peak(experiment("workload=animatediff", "device=cpu"), "allocated")
     weights = 0.97 * whole  # most of this small model is weights: the budget lies between them and the whole
     budget = (weights + whole) / 2 / GIB
     overrides = (*AUTO, "device=cpu", f"optimization.auto_slices.memory_budget_gib={budget}", f"output_dir={tmp_path}")
-    run = experiment(*overrides, "probe=[memory]", "protocol=quick")
+    run = experiment(*overrides, "probe=[memory]", "protocol=quick", *ONE_TRIAL)
     chosen = planned(run).stack["auto_slices"].grouping
     assert chosen is not None
     fewer = AutoSlices(budget, "allocated", 64, False).grouping(chosen.frame_slices - 1)

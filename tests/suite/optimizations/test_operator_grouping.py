@@ -241,11 +241,16 @@ def test_steps_may_be_skipped_on_top(
 @pytest.mark.parametrize("stack", ["operator_grouping", "[feature_slicer,operator_grouping]"])
 @pytest.mark.parametrize("name", ["animatediff", "stable_video_diffusion", "stable_diffusion"])
 def test_whole_generations_come_out_the_same(
-    name: str, stack: str, experiment: Callable, smoke_workload: Callable, float64_output: Callable, tmp_path: Path
+    name: str,
+    stack: str,
+    experiment: Callable,
+    smoke_workload: Callable,
+    smoke_output: Callable,
+    float64_output: Callable,
+    tmp_path: Path,
 ) -> None:
-    workload = smoke_workload(name)
+    workload, expected = smoke_workload(name), smoke_output(name)
     run = experiment(f"optimization={stack}", "smallest_slice=2048")
-    expected = workload.generate()
     subject = Subject(workload, {"stack": run.stack}, run.protocol, tmp_path)
     with subject.configured("stack") as said:
         assert all(one.exact for one in said)

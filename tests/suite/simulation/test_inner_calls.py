@@ -185,13 +185,28 @@ STACKS = {
     "stable_video_diffusion": ("operator_grouping_recompute", "feature_slicer"),
     "stable_diffusion": ("operator_grouping",),
 }
+LAYERS = "workload.scales.smoke.dimensions.components.unet.config.layers_per_block=1"
+"""Half of a U-Net: what is compared is a slice with the next one, in each kind of block."""
+UNEVEN = ("frame_slices=3", "pixel_slices=5", "token_slices=3")
+"""Some slices are like those before them, and a last one is not."""
+
+
+def counts(stack: str) -> list[str]:
+    """Words for few slices, where a stack counts any."""
+    if stack == "streamlined":
+        return [
+            f"optimization.{stack}.{one}.{words}" for one in ("feature_slicer", "operator_grouping") for words in UNEVEN
+        ]
+    sliced = stack.startswith("operator_grouping") or stack == "feature_slicer"
+    return [f"optimization.{stack}.{words}" for words in UNEVEN] if sliced else []
 
 
 @pytest.mark.parametrize(("name", "stack"), [(name, stack) for name, stacks in STACKS.items() for stack in stacks])
 def test_slices_that_are_not_simulated_cost_what_simulated_ones_do(
     name: str, stack: str, experiment: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = experiment(f"workload={name}", f"optimization={stack}", "smallest_slice=1", "request.num_inference_steps=3")
+    words = ("smallest_slice=1", "request.num_inference_steps=3", LAYERS, *counts(stack))
+    run = experiment(f"workload={name}", f"optimization={stack}", *words)
     known = _simulated(run)
     monkeypatch.setattr(inner_calls, "is_plain", lambda module, observer: False)
     simulated = _simulated(run)

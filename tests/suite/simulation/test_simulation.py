@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import SHORT
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
@@ -43,11 +44,10 @@ def frame(table) -> pd.DataFrame:
 @pytest.mark.parametrize("stack", ["baseline_attention", "eager_attention", "flash_attention"])
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_flops_and_attention_calls_are_those_of_a_measured_run(
-    name: str, stack: str, experiment: Callable, smoke_workload: Callable, tmp_path: Path
+    name: str, stack: str, experiment: Callable, short_profile: Callable
 ) -> None:
-    run = experiment(f"optimization={stack}")
-    measured = Subject(smoke_workload(name), {"stack": run.stack}, run.protocol, tmp_path).profile().attribution
-    fake = simulated(experiment, f"workload={name}", f"optimization={stack}")
+    measured = short_profile(name, stack)
+    fake = simulated(experiment, f"workload={name}", f"optimization={stack}", *SHORT[name])
     keys = ["stage", "step", "module", "operator_class", "attention_kind", "attention_part"]
     ours, theirs = (
         frame(table).query("flops > 0").groupby(keys, dropna=False)["flops"].sum()
@@ -72,9 +72,10 @@ def test_flops_and_attention_calls_are_those_of_a_measured_run(
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_skipped_calls_cost_what_simulated_ones_do(name: str, experiment: Callable) -> None:
-    """Denoising steps repeat; Parti's 64 decoding steps follow from two. Every row of every step is the same."""
-    skipping = simulated(experiment, f"workload={name}")
-    full = simulated(experiment, f"workload={name}", replaying=False)
+    """Denoising steps repeat; Parti's 16 decoding steps follow from two. Every row of every step is the same."""
+    words = SHORT[name] if name == "parti" else ("request.num_inference_steps=3",)  # one replays what was replayed
+    skipping = simulated(experiment, f"workload={name}", *words)
+    full = simulated(experiment, f"workload={name}", *words, replaying=False)
     assert skipping.operators.equals(full.operators)
     assert skipping.attention.equals(full.attention)
     assert skipping.num_steps == full.num_steps
