@@ -12,6 +12,7 @@ import msgspec
 from suite.attribution.flops import flops
 from suite.attribution.taxonomy import computes, operator_class
 from suite.attribution.trace import Signature
+from suite.attribution.vector_flops import vector_flops
 
 PRECISIONS: Mapping[str, str] = {
     "float": "float32",
@@ -53,6 +54,10 @@ class Call:
     @cached_property
     def flops(self) -> int | None:
         return flops(self.operator, self.shapes, self.values)
+
+    @cached_property
+    def vector_flops(self) -> int | None:
+        return vector_flops(self.operator, self.shapes, self.values)
 
     @cached_property
     def precision(self) -> str | None:

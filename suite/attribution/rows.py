@@ -13,7 +13,7 @@ import pyarrow as pa
 from suite.attribution.arrow import names_column, numbers_column, table
 from suite.attribution.calls import PRECISION_NAMES
 from suite.attribution.nesting import Ints
-from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES
+from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES, WITHOUT_MATRICES
 from suite.record_tables import TABLES
 
 _KEYS = (
@@ -26,7 +26,8 @@ _KEYS = (
     "attention_part",
     "precision",
 )
-_SUMS = ("calls", "host_ns", "device_ns", "flops", "unknown")
+_MULTIPLIES = np.array([name not in WITHOUT_MATRICES for name in OPERATOR_CLASSES])
+_SUMS = ("calls", "host_ns", "device_ns", "flops", "vector_flops", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Rows:
     host_ns: Ints
     device_ns: Ints
     flops: Ints
+    vector_flops: Ints
     unknown: Ints
     """1 where a row computes what no formula counts."""
 
@@ -80,7 +82,9 @@ def operator_table(
     columns["host_self_s"] = numbers_column(sums["host_ns"] / 1e9)
     if has_device:
         columns["device_self_s"] = numbers_column(sums["device_ns"] / 1e9)
-    columns["flops"] = numbers_column(sums["flops"], sums["unknown"] > 0)
+    unknown = sums["unknown"] > 0
+    columns["flops"] = numbers_column(sums["flops"], unknown & _MULTIPLIES[numbers["operator_class"]])
+    columns["vector_flops"] = numbers_column(sums["vector_flops"], unknown)
     return table(TABLES["operators"], columns, len(groups.first))
 
 
