@@ -13,7 +13,7 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 TABLES: Mapping[str, pa.Schema] = {
     # One row per (stage, step, module, operator, class, kind, part, precision). Rows sum to the profiled span. `flops` are of
-    # matrix products and convolutions, `vector_flops` of all else; null where an operator may do some and no formula counts them.
+    # matrix products and convolutions, `vector_flops` of all else; null where an operator may do some that no formula counts.
     "operators": _schema(
         stage=pa.string(),
         step=pa.int32(),

@@ -102,7 +102,7 @@ _FUSED_NORMS = re.compile(r"norm|softmax|var_mean|rsqrt")
 WITHOUT_ARITHMETIC = frozenset({"data_movement", "embedding", "communication"})
 """Classes whose operators compute nothing."""
 WITHOUT_MATRICES = WITHOUT_ARITHMETIC | {"normalization", "elementwise"}
-"""Classes whose operators multiply no matrices: their FLOPs in matrix products are 0, also where no formula counts the others."""
+"""Classes whose operators multiply no matrices: their matrix FLOPs are 0, also where no formula counts the others."""
 
 
 def _plain(base: str) -> str:

@@ -242,7 +242,7 @@ def test_what_cannot_be_counted_is_none_and_never_zero(operator: str, shapes: An
     assert vector_flops(operator, shapes, values) is None
 
 
-@pytest.mark.parametrize("name", sorted(set(VECTOR_FORMULAS) & set(FORMULAS | WRAPPERS)))
+@pytest.mark.parametrize("name", sorted(set(VECTOR_FORMULAS) & {*FORMULAS, *WRAPPERS}))
 def test_attention_is_known_in_both_kinds_of_flops_or_in_none(name: str) -> None:
     for shapes in (
         [[1, 2, 9, 8]] * 3,
