@@ -17,7 +17,8 @@ _SMALL_BYTES = 256 * 1024
 
 _SUMS = ["calls", "host_self_s", "device_self_s", "estimated_s"]
 _TOTAL_KEYS = ["stage", "operator_class", "attention_kind", "attention_part", "precision"]
-_TOTAL_SUMS = [*_SUMS, "flops", "bytes_read", "bytes_written"]
+_FLOPS = ("flops", "vector_flops")
+_TOTAL_SUMS = [*_SUMS, *_FLOPS, "bytes_read", "bytes_written"]
 
 
 @lru_cache(maxsize=64)
@@ -31,7 +32,8 @@ class OperatorSums(NamedTuple):
     """The operator table in two sums, each small whatever the run's length. A sum of nulls alone stays null."""
 
     totals: pa.Table
-    """Over steps, modules and operators: by stage, class, attention kind and part, precision."""
+    """Over steps, modules and operators: by stage, class, attention kind and part, precision. ``rows_without_flops`` and
+    ``rows_without_vector_flops`` tell how many rows a sum leaves out, since nobody knows their FLOPs."""
     by_name: pa.Table
     """Over steps and modules: by stage and operator, apart for what ran between the parts, with the ``num_steps`` it ran in."""
 
@@ -109,17 +111,23 @@ def operator_sums(folder: Path) -> OperatorSums:
     Raises:
         RecordError: the table is there and cannot be read.
     """
+    import pyarrow.compute as pc
+
     rows = read_table(folder, "operators", [*_TOTAL_KEYS, *_TOTAL_SUMS, "module", "operator", "step"])
     for key in (*_TOTAL_KEYS, "operator"):  # Arrow cannot group by dictionaries that differ between chunks
         rows = rows.set_column(rows.schema.get_field_index(key), key, rows[key].cast(pa.string()))
     rows = rows.append_column("is_between_parts", rows["module"].is_null())
     by_name = _sums(rows, ["stage", "is_between_parts", "operator"], _SUMS, [("step", "count_distinct")])
+    only_null = pc.CountOptions(mode="only_null")
+    totals = _sums(rows, _TOTAL_KEYS, _TOTAL_SUMS, [(name, "count", only_null) for name in _FLOPS])
+    renamed = {f"{name}_count": f"rows_without_{name}" for name in _FLOPS}
     return OperatorSums(
-        _sums(rows, _TOTAL_KEYS, _TOTAL_SUMS), by_name.rename_columns({"step_count_distinct": "num_steps"})
+        totals.rename_columns([renamed.get(name, name) for name in totals.column_names]),
+        by_name.rename_columns({"step_count_distinct": "num_steps"}),
     )
 
 
-def _sums(rows: pa.Table, keys: list[str], columns: list[str], others: Sequence[tuple[str, str]] = ()) -> pa.Table:
+def _sums(rows: pa.Table, keys: list[str], columns: list[str], others: Sequence[tuple[Any, ...]] = ()) -> pa.Table:
     """Rows grouped by `keys`: `columns` summed, and other aggregates of Arrow; strings are dictionaries."""
     import pyarrow.compute as pc
 

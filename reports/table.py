@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from reports.latex import escaped, one_line
-from suite.units import NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
+from suite.units import AT_LEAST, NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
 
 Cell = Callable[[dict[str, Any], Unit | None], str]
 
@@ -85,16 +85,23 @@ def run_id(header: str, name: str) -> Column:
 
 
 def quantity(
-    header: str, name: str, base: str, ends: tuple[str, str] | None = None, unit_from: str | None = None
+    header: str,
+    name: str,
+    base: str,
+    ends: tuple[str, str] | None = None,
+    unit_from: str | None = None,
+    at_least: str | None = None,
 ) -> Column:
-    """A quantity in the unit that suits the column; with `ends`, the columns of its interval."""
+    """A quantity in the unit that suits the column; with `ends`, the columns of its interval. A row whose column `at_least` is
+    true holds a lower bound, and says so.
+    """
 
     def cell(row: dict[str, Any], unit: Unit | None) -> str:
         size = unit.size if unit else 1.0
         if _missing(row[name]):
             return NONE
         if ends is None:
-            return rounded(row[name] / size)
+            return f"{AT_LEAST} " * bool(at_least and row[at_least]) + rounded(row[name] / size)
         low, high = (None if _missing(row[end]) else row[end] / size for end in ends)
         return with_interval(row[name] / size, low, high)
 

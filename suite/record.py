@@ -145,7 +145,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     num_steps: int | None = None
     """Steps of the denoising or decoding loop inside the span."""
     operators_without_flops: list[str] = []
-    """Operators that compute but have no FLOP formula: their rows hold a null, never 0."""
+    """Operators that compute but have no FLOP formula: their rows hold a null in ``vector_flops``, and in ``flops`` too where
+    they may multiply matrices; never 0."""
     flaws: dict[str, int] = {}
     """Events of the trace that were mended or left out: how many, by what was wrong and what was done."""
 

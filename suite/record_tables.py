@@ -12,7 +12,8 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 
 TABLES: Mapping[str, pa.Schema] = {
-    # One row per (stage, step, module, operator, class, kind, part, precision). Rows sum to the profiled span.
+    # One row per (stage, step, module, operator, class, kind, part, precision). Rows sum to the profiled span. `flops` are of
+    # matrix products and convolutions, `vector_flops` of all else; null where an operator may do some that no formula counts.
     "operators": _schema(
         stage=pa.string(),
         step=pa.int32(),
@@ -27,6 +28,7 @@ TABLES: Mapping[str, pa.Schema] = {
         device_self_s=pa.float64(),
         estimated_s=pa.float64(),
         flops=pa.int64(),
+        vector_flops=pa.int64(),
         bytes_read=pa.int64(),
         bytes_written=pa.int64(),
     ),

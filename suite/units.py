@@ -9,6 +9,7 @@ from statistics import median_high
 
 EN_DASH = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 NONE = EN_DASH
 """What stands where there is no number."""
 

@@ -13,6 +13,7 @@ import msgspec
 from suite.attribution.flops import flops
 from suite.attribution.taxonomy import computes, operator_class
 from suite.attribution.trace import Signature
+from suite.attribution.vector_flops import vector_flops
 
 PRECISIONS: Mapping[str, str] = {
     "float": "float32",
@@ -58,6 +59,10 @@ class Call:
         """None where nobody knows, or the shapes make no sense."""
         found = flops(self.operator, self.shapes, self.values)
         return found if type(found) is int and 0 <= found <= _MOST else None
+
+    @cached_property
+    def vector_flops(self) -> int | None:
+        return vector_flops(self.operator, self.shapes, self.values)
 
     @cached_property
     def precision(self) -> str | None:

@@ -21,7 +21,7 @@ from suite.attribution.arrow import table
 from suite.attribution.attention import AttentionCall, core_rows, find_attention
 from suite.attribution.calls import PRECISION_NAMES
 from suite.attribution.context import Context, find_context
-from suite.attribution.counting import count_flops
+from suite.attribution.counting import Counts, count_flops
 from suite.attribution.device import DeviceWork, device_work
 from suite.attribution.events import Events, arrange
 from suite.attribution.extent import Extent, find_extent
@@ -30,7 +30,13 @@ from suite.attribution.kinds import infer_kinds
 from suite.attribution.memory import memory_tables
 from suite.attribution.nesting import Ints, Mask
 from suite.attribution.rows import Rows, operator_table
-from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES, kernel_short_name
+from suite.attribution.taxonomy import (
+    ATTENTION_KINDS,
+    ATTENTION_PARTS,
+    OPERATOR_CLASSES,
+    WITHOUT_ARITHMETIC,
+    kernel_short_name,
+)
 from suite.attribution.trace import KERNEL, LAUNCH, MEMCPY, MEMSET, Trace
 from suite.record_tables import TABLES
 
@@ -42,6 +48,7 @@ MEMCPY_OPERATOR, MEMSET_OPERATOR = "gpu_memcpy", "gpu_memset"
 _OTHER, _MOVES = OPERATOR_CLASSES.index("other"), OPERATOR_CLASSES.index("data_movement")
 _ATTENTION = OPERATOR_CLASSES.index("attention")
 _PROJECTING = [OPERATOR_CLASSES.index(name) for name in ("linear", "convolution")]
+_COMPUTES = np.array([name not in WITHOUT_ARITHMETIC for name in OPERATOR_CLASSES])
 _CORE, _PROJECTION = (ATTENTION_PARTS.index(part) for part in ("core", "projection"))
 
 
@@ -83,23 +90,18 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
     calls = infer_kinds(find_attention(events, context), num_frames)
     work = device_work(trace, events, context)
     operators = [*trace.names, UNATTRIBUTED, MEMCPY_OPERATOR, MEMSET_OPERATOR]
-    flops, unknown = count_flops(events)
-    host = _host_rows(events, context, calls, flops, unknown)
+    counts = count_flops(events)
+    host = _host_rows(events, context, calls, counts)
     device = _device_rows(trace, host, context, work, operators)
     has_device = len(trace.device) > 0
-    unknown_here = unknown & context.window
     covered = host if context.window.all() else host.take(np.flatnonzero(context.window))
     extent = find_extent(events, context, work)
     flaws = trace.flaws + Flaws({CUT: events.nesting.num_cut, LAUNCHED_TWICE: work.num_ambiguous})
     memory, memory_peaks = memory_tables(trace.allocations, events, context, weights_bytes)
+    parts = [covered, _nowhere_rows(extent, len(trace.names)), device]
+    rows = operator_table(parts, operators, context.stages, context.modules, has_device)
     return Attribution(
-        operators=operator_table(
-            [covered, _nowhere_rows(extent, len(trace.names)), device],
-            operators,
-            context.stages,
-            context.modules,
-            has_device,
-        ),
+        operators=rows,
         attention=_attention_table(events, context, calls, work, has_device),
         device_activity=device_activity(events, context, work),
         memory=memory,
@@ -109,9 +111,7 @@ def attribute(trace: Trace, *, num_frames: int | None = None, weights_bytes: int
         num_events=trace.num_events,
         flaws=flaws,
         num_steps=int(context.step.max(initial=-1)) + 1 if len(context.generations) else None,
-        operators_without_flops=sorted(
-            {trace.names[name] for name in np.unique(events.spans.name[unknown_here]).tolist()}
-        ),
+        operators_without_flops=sorted(set(rows.filter(rows["vector_flops"].is_null())["operator"].to_pylist())),
         kernel_total_s=_seconds(work.duration_ns, work.of(KERNEL)) if has_device else None,
         memcpy_total_s=_seconds(work.duration_ns, work.of(MEMCPY)) if has_device else None,
         memset_total_s=_seconds(work.duration_ns, work.of(MEMSET)) if has_device else None,
@@ -122,7 +122,7 @@ def _seconds(times_ns: Ints, rows: Mask) -> float:
     return int(times_ns[rows].sum()) / 1e9
 
 
-def _host_rows(events: Events, context: Context, calls: list[AttentionCall], flops: Ints, unknown: Mask) -> Rows:
+def _host_rows(events: Events, context: Context, calls: list[AttentionCall], counts: Counts) -> Rows:
     """One row a span of the host, whether in the window or not. A launch belongs to the operator around it."""
     is_launch = events.spans.category == LAUNCH
     speaks = events.is_operator | (is_launch & (events.owner >= 0))
@@ -147,20 +147,24 @@ def _host_rows(events: Events, context: Context, calls: list[AttentionCall], flo
         calls=(~(is_launch & speaks)).astype(np.int64),
         host_ns=events.nesting.self_ns,
         device_ns=np.zeros(len(events), np.int64),
-        flops=flops,
-        unknown=unknown.astype(np.int64),
+        flops=counts.matrix,
+        vector_flops=counts.vector,
+        unknown=counts.unknown.astype(np.int64),
     )
 
 
 def _nowhere_rows(extent: Extent, unattributed: int) -> Rows:
     """A row of the host time that lies in no span of a trace without marks; none where there is no such time."""
-    values = Rows.__slots__, (-1, -1, -1, unattributed, _OTHER, -1, -1, 0, 0, extent.nowhere_ns, 0, 0, 0)
+    values = Rows.__slots__, (-1, -1, -1, unattributed, _OTHER, -1, -1, 0, 0, extent.nowhere_ns, 0, 0, 0, 0)
     columns = {name: np.full(int(extent.nowhere_ns > 0), value) for name, value in zip(*values, strict=True)}
     return Rows(**columns)
 
 
 def _device_rows(trace: Trace, host: Rows, context: Context, work: DeviceWork, operators: list[str]) -> Rows:
-    """One row a kernel, copy or fill: like the row of the operator that owns it, but for what is its own."""
+    """One row a kernel, copy or fill: like the row of the operator that owns it, but for what is its own.
+
+    What a kernel computes that no operator owns (of a CUDA graph, or of a compiler) has been counted nowhere.
+    """
     source = np.where(work.owner >= 0, work.owner, work.origin)
     placed, owned = source >= 0, (work.owner >= 0) & work.of(KERNEL)
     kernels = _short_names(trace, work, operators)
@@ -187,7 +191,8 @@ def _device_rows(trace: Trace, host: Rows, context: Context, work: DeviceWork, o
         host_ns=nothing,
         device_ns=work.duration_ns,
         flops=nothing,
-        unknown=nothing,
+        vector_flops=nothing,
+        unknown=(~owned & work.of(KERNEL) & _COMPUTES[work.kernel_class]).astype(np.int64),
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from suite.attribution.arrow import names_column, numbers_column, table
 from suite.attribution.calls import PRECISION_NAMES
 from suite.attribution.nesting import Ints
-from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES
+from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES, WITHOUT_MATRICES
 from suite.record_tables import TABLES
 
 _KEYS = (
@@ -28,7 +28,8 @@ _KEYS = (
     "precision",
 )
 _N = TypeVar("_N", np.int64, np.float64)
-_SUMS = ("calls", "host_ns", "device_ns", "flops", "unknown")
+_MULTIPLIES = np.array([name not in WITHOUT_MATRICES for name in OPERATOR_CLASSES])
+_SUMS = ("calls", "host_ns", "device_ns", "flops", "vector_flops", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Rows:
     host_ns: Ints
     device_ns: Ints
     flops: Ints
+    vector_flops: Ints
     unknown: Ints
     """1 where a row computes what no formula counts."""
 
@@ -83,8 +85,11 @@ def operator_table(
     if has_device:
         columns["device_self_s"] = numbers_column(sums["device_ns"] / 1e9)
     # Only shapes that nobody has give more FLOPs than an integer holds.
-    overflow = groups.sum(column("flops").astype(np.float64)) >= 2**63
-    columns["flops"] = numbers_column(sums["flops"], (sums["unknown"] > 0) | overflow)
+    overflow = {name: groups.sum(column(name).astype(np.float64)) >= 2**63 for name in ("flops", "vector_flops")}
+    unknown = sums["unknown"] > 0
+    multiplies = unknown & _MULTIPLIES[numbers["operator_class"]]
+    columns["flops"] = numbers_column(sums["flops"], multiplies | overflow["flops"])
+    columns["vector_flops"] = numbers_column(sums["vector_flops"], unknown | overflow["vector_flops"])
     return table(TABLES["operators"], columns, len(groups.first))
 
 

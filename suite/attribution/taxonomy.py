@@ -99,7 +99,10 @@ _FUSED_MOVES = re.compile(
 )
 _FUSED_NORMS = re.compile(r"norm|softmax|var_mean|rsqrt")
 
-_WITHOUT_ARITHMETIC = frozenset({"data_movement", "embedding", "communication"})
+WITHOUT_ARITHMETIC = frozenset({"data_movement", "embedding", "communication"})
+"""Classes whose operators compute nothing."""
+WITHOUT_MATRICES = WITHOUT_ARITHMETIC | {"normalization", "elementwise"}
+"""Classes whose operators multiply no matrices: their matrix FLOPs are 0, also where no formula counts the others."""
 
 
 def _plain(base: str) -> str:
@@ -151,4 +154,4 @@ def kernel_short_name(name: str) -> str:
 @cache
 def computes(name: str) -> bool:
     """Whether an operator does arithmetic, as far as its name tells; what is not known is taken to."""
-    return operator_class(name) not in _WITHOUT_ARITHMETIC and name not in NO_ARITHMETIC
+    return operator_class(name) not in WITHOUT_ARITHMETIC and name not in NO_ARITHMETIC

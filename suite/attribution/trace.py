@@ -29,6 +29,7 @@ from suite.attribution.flaws import (
     with_categories,
 )
 from suite.attribution.side_by_side import decode_side_by_side
+from suite.attribution.vector_flops import READ_BY_VALUE
 
 __all__ = ["Allocations", "Signature", "Spans", "Trace", "TraceError", "read_trace"]
 
@@ -312,9 +313,10 @@ def _signature_column(category: npt.NDArray[np.int8], name: Ints, args: list[Arg
     operators = np.flatnonzero(category == OPERATOR)
     called = args if len(operators) == len(args) else [args[row] for row in operators.tolist()]
     name = name[operators]
-    # Concrete values (an offset, a seed) differ from call to call, and only a convolution's decide what it computes.
+    # Concrete values (an offset, a seed) differ from call to call, and only of a few operators they decide what is computed.
     concrete = [b""] * len(called)
-    for place in np.flatnonzero(np.array(["conv" in known for known in names] or [False])[name]).tolist():
+    has_settings = ["conv" in known or known in READ_BY_VALUE for known in names]
+    for place in np.flatnonzero(np.array(has_settings or [False])[name]).tolist():
         concrete[place] = bytes(called[place].concrete)
     keys = zip(
         map(names.__getitem__, name.tolist()),

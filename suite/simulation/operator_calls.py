@@ -12,6 +12,7 @@ import torch
 
 from suite.attribution import taxonomy
 from suite.attribution.flops import FORMULAS, flops
+from suite.attribution.vector_flops import vector_flops
 from suite.simulation.tally import Cost
 
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
@@ -49,12 +50,14 @@ def cost_of(func: Any, args: Any, kwargs: Any, output: Any) -> tuple[Cost, str |
     name = func._schema.name
     moves_nothing = func.is_view or name == UNSAFE_VIEW
     inputs = list(tensors_in((args, kwargs)))
-    shapes = [list(arg.shape) if isinstance(arg, torch.Tensor) else None for arg in args]
-    count = flops(name, shapes, args) if name in FORMULAS else None  # type: ignore[arg-type]
+    shapes = [list(arg.shape) if isinstance(arg, torch.Tensor) else [] for arg in args]
+    count = flops(name, shapes, args) if name in FORMULAS else None
+    vector = vector_flops(name, shapes, args)
     cost = Cost(
         calls=1,
         flops=count or 0,
-        num_unknown=int(count is None and taxonomy.computes(name)),
+        vector_flops=vector or 0,
+        num_unknown=int(count is None and vector is None and taxonomy.computes(name)),
         bytes_read=0 if moves_nothing else sum(_bytes(tensor) for tensor in inputs),
         bytes_written=0 if moves_nothing else sum(_bytes(tensor) for tensor in tensors_in(output)),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from suite.attribution.taxonomy import WITHOUT_MATRICES
 from suite.record_tables import TABLES
 from suite.simulation.memory_tables import memory_tables
 from suite.simulation.tally import Cost, Ints, Place, RowKey, Segment
@@ -35,7 +36,7 @@ def simulation_tables(found: Sequence[Segment], weights_bytes: int) -> Simulatio
     steps = [segment.step for segment in found if segment.step is not None]
     memory, memory_peaks = memory_tables(found, weights_bytes)
     operators = _operators(found)
-    uncounted = operators.filter(operators.column("flops").is_null()).column("operator")
+    uncounted = operators.filter(operators.column("vector_flops").is_null()).column("operator")
     return Simulation(
         operators=operators,
         attention=_attention(found),
@@ -75,7 +76,9 @@ def _operator_table(places: list[Place], rows: list[RowKey], groups: Ints, sums:
     for index, name in enumerate(Cost._fields):
         columns[name] = pa.array(sums[:, index])
     unknown = columns.pop("num_unknown").to_numpy() > 0
-    columns["flops"] = pa.array(columns["flops"].to_numpy(), mask=unknown)
+    multiplies = np.array([key.operator_class not in WITHOUT_MATRICES for key in rows])[row]
+    for name, mask in (("flops", unknown & multiplies), ("vector_flops", unknown)):
+        columns[name] = pa.array(columns[name].to_numpy(), mask=mask)
     schema = TABLES["operators"]
     return pa.table(
         [columns.get(name, pa.nulls(len(groups), schema.field(name).type)) for name in schema.names], schema

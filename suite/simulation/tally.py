@@ -29,6 +29,7 @@ class Cost(NamedTuple):
 
     calls: int
     flops: int
+    vector_flops: int
     num_unknown: int
     bytes_read: int
     bytes_written: int

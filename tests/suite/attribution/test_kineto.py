@@ -237,7 +237,7 @@ def test_flops_have_three_states(made: HandmadeTrace) -> None:
         "aten::linear": 48,
         "aten::addmm": 48,
         "aten::softmax": 0,
-        "aten::_softmax": None,
+        "aten::_softmax": 0,  # no matrix product, and without its dimension nobody knows the rest
         "aten::reshape": 0,
         "mine::op": None,
         "aten::mm": None,

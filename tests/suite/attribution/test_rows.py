@@ -7,25 +7,31 @@ from hypothesis import strategies as st
 from suite.attribution.rows import Rows, operator_table
 from suite.attribution.taxonomy import ATTENTION_KINDS, ATTENTION_PARTS, OPERATOR_CLASSES
 
-KEYS = st.tuples(*(st.integers(low, 2) for low in (-1, -1, -1, 0, 0, -1)), st.integers(-1, 1), st.integers(0, 2))
-SUMS = st.tuples(*[st.integers(0, 2**40)] * 4, st.integers(0, 1))
+KEYS = st.tuples(
+    *(st.integers(low, 2) for low in (-1, -1, -1, 0)),
+    st.sampled_from([OPERATOR_CLASSES.index(name) for name in ("convolution", "attention", "normalization")]),
+    st.integers(-1, 2),
+    st.integers(-1, 1),
+    st.integers(0, 2),
+)
+SUMS = st.tuples(*[st.integers(0, 2**40)] * 5, st.integers(0, 1))
 NAMES = {"operators": ["a", "b", "c"], "stages": ["s", "t", "u"], "modules": ["m", "n", "o"]}
 
 
 def columns(rows: list[tuple[int, ...]]) -> Rows:
-    return Rows(*np.array(rows, np.int64).reshape(-1, 13).T)
+    return Rows(*np.array(rows, np.int64).reshape(-1, 14).T)
 
 
 @given(st.lists(st.tuples(KEYS, SUMS)), st.integers(0, 5))
 def test_grouping_is_what_a_dictionary_does(rows: list[tuple[tuple[int, ...], tuple[int, ...]]], cut: int) -> None:
     expected: dict[tuple[int, ...], list[int]] = {}
     for key, sums in rows:
-        before = expected.setdefault(key, [0] * 5)
+        before = expected.setdefault(key, [0] * 6)
         expected[key] = [a + b for a, b in zip(before, sums, strict=True)]
     flat = [key + sums for key, sums in rows]
     found = operator_table([columns(flat[:cut]), columns(flat[cut:])], **NAMES, has_device=True).to_pylist()
     assert len(found) == len(expected)
-    for row, (key, (calls, host, device, flops, unknown)) in zip(found, expected.items(), strict=True):
+    for row, (key, (calls, host, device, flops, vector_flops, unknown)) in zip(found, expected.items(), strict=True):
         stage, step, module, operator, operator_class, kind, part, _ = key
         assert row["stage"] == ([*NAMES["stages"], None][stage])
         assert row["step"] == (None if step < 0 else step)
@@ -35,7 +41,9 @@ def test_grouping_is_what_a_dictionary_does(rows: list[tuple[tuple[int, ...], tu
         assert row["attention_kind"] == [*ATTENTION_KINDS, None][kind]
         assert row["attention_part"] == [*ATTENTION_PARTS, None][part]
         assert (row["calls"], row["host_self_s"], row["device_self_s"]) == (calls, host / 1e9, device / 1e9)
-        assert row["flops"] == (None if unknown else flops)
+        is_norm = row["operator_class"] == "normalization"  # which multiplies no matrices, whatever else it does
+        assert row["flops"] == (None if unknown and not is_norm else flops)
+        assert row["vector_flops"] == (None if unknown else vector_flops)
         assert row["estimated_s"] is row["bytes_read"] is None
 
 
@@ -49,5 +57,5 @@ def test_more_flops_than_an_integer_holds_are_unknown() -> None:
 
 
 def test_a_host_tells_nothing_of_a_device() -> None:
-    (row,) = operator_table([columns([(0,) * 13])], **NAMES, has_device=False).to_pylist()
+    (row,) = operator_table([columns([(0,) * 14])], **NAMES, has_device=False).to_pylist()
     assert row["device_self_s"] is None
