@@ -111,7 +111,7 @@ def test_what_has_no_formula_is_listed_and_null(smoke_workload: Callable, tmp_pa
     subject = subject_of(experiment, smoke_workload("parti"), "[]", tmp_path)
     found = subject.profile().attribution
     rows = found.operators.to_pandas()
-    assert "aten::multinomial" in found.operators_without_flops
+    assert "aten::exponential_" in found.operators_without_flops  # random numbers, inside of multinomial
     uncounted = rows[rows["operator"].isin(found.operators_without_flops)]
     assert uncounted["vector_flops"].isna().all()
     assert set(rows.loc[rows["vector_flops"].isna(), "operator"]) == set(found.operators_without_flops)
