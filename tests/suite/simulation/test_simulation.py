@@ -151,10 +151,10 @@ def test_inputs_become_fake_and_outputs_real_zeros_of_the_same_shape() -> None:
 
 
 def spell_of(length: int) -> Spell:
-    """Costs of a layer whose keys are `length` long: 3 + 2 L FLOPs, and bytes of 10 L."""
+    """Costs of a layer whose keys are `length` long: 3 + 2 L FLOPs, 5 L of vector units, and bytes of 10 L."""
     key = RowKey("denoiser", "aten::mm", "linear", None, None, "float32")
     call = AttentionCall("denoiser", "causal", 1, 2, 1, length, 8, "math", "float32")
-    return Spell((key,), np.array([[1, 3 + 2 * length, 0, 10 * length, 4]]), (call,))
+    return Spell((key,), np.array([[1, 3 + 2 * length, 5 * length, 0, 10 * length, 4]]), (call,))
 
 
 def test_affine_costs_follow_from_two_lengths() -> None:
