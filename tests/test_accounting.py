@@ -123,7 +123,7 @@ def test_flops_equal_torchs_counter_to_the_last_digit(
 def test_what_has_no_formula_is_listed_and_null(short_profile: Callable) -> None:
     found = short_profile("parti", "flash_attention")
     rows = found.operators.to_pandas()
-    assert "aten::multinomial" in found.operators_without_flops
+    assert "aten::exponential_" in found.operators_without_flops  # random numbers, inside of multinomial
     uncounted = rows[rows["operator"].isin(found.operators_without_flops)]
     assert not (uncounted["vector_flops"] > 0).any(), (
         "a call that only hands on to another one counts 0, by whatever name"

@@ -24,6 +24,7 @@ from suite.simulation.known_operators import KnownOperators
 from suite.simulation.observer import Observer
 from suite.simulation.scratch import ONEDNN_LIMIT, onednn_isa, scratch_bytes
 from suite.simulation.strides import as_real, view_strides
+from suite.simulation.tally import Cost
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +196,7 @@ def test_bytes_are_those_of_distinct_elements_and_views_move_none() -> None:
         torch.bmm(x_BND, weight_DK.expand(4, 5, 6))
         x_BND @ weight_DK
     spell = observer.tally.freeze()
-    moved = {key.operator: (cost[3], cost[4]) for key, cost in zip(spell.keys, spell.costs.tolist(), strict=True)}
+    costs = [Cost(*row) for row in spell.costs.tolist()]
+    moved = {key.operator: (cost.bytes_read, cost.bytes_written) for key, cost in zip(spell.keys, costs, strict=True)}
     assert moved["aten::bmm"] == moved["aten::mm"] == (4 * (60 + 30), 4 * 72)
     assert moved["aten::_unsafe_view"] == (0, 0)
