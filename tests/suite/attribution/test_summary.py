@@ -29,4 +29,4 @@ def test_classes_by_device_time_and_attention_by_length(tmp_path: Path) -> None:
 
 def test_a_host_trace_shows_no_device_time(tmp_path: Path) -> None:
     lines = summary(HandmadeTrace(tmp_path).operator("aten::silu", 0, 2000, [3]).attribute()).splitlines()
-    assert [line.split() for line in lines[1:]] == [["elementwise", "2.000", "-", "-"]]
+    assert [line.split() for line in lines[1:]] == [["elementwise", "2.000", "-", "0.000"]]
