@@ -60,8 +60,10 @@ FLOORS = (
             "suite/environment.py",
             "suite/nvml.py",
             "suite/complaints.py",
+            "suite/peaks.py",
         ),
         *("suite/machine.py", "suite/roofline.py", "suite/calibration.py", "suite/estimates.py"),
+        *("suite/ending.py", "suite/sweep.py"),
     ),
     ("suite/optimizations", "suite/protocol.py"),
     (
