@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 
 from suite.complaints import exit_status
 from suite.composition import register_schema
-from suite.errors import GenscopeError, keep_for_exit
+from suite.errors import GenscopeError, RunFailedError, keep_for_exit
+from suite.sweep import Ended, keep_for_table, tell_sweep
 
 register_schema()
 
@@ -26,12 +27,16 @@ def run(config: DictConfig) -> None:
         if "BasicLauncher" not in job.launcher._target_:
             raise  # the job runs elsewhere, and an exception is all that comes back from there
         keep_for_exit(error)  # the other runs of a sweep go on
+        if not isinstance(error, RunFailedError):
+            keep_for_table(Ended(job.overrides.task, "refused", str(error)))
 
 
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on, so that they can be said in one sentence
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # the allocator's remarks on being profiled are no news
-    sys.exit(exit_status(run))
+    status = exit_status(run)
+    tell_sweep()
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
     execution = instantiate(values["execution"])
     placement = _placement(values["device"], execution, machine, choices.get("machine") == "this")
     identity = _identity(values, choices, chosen, request, placement) | _machine_identity(machine)
-    run_id = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    run_id = _run_id(identity)
     target = values["workload"]["_target_"]
     make_workload = _workload_maker(target, chosen["dimensions"], _call_arguments(values), request, weights, placement)
     return Experiment(
@@ -69,6 +69,7 @@ def build(config: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
         protocol=MeasurementProtocol(**values["protocol"]),
         make_workload=make_workload,
         stack=_instantiate_all(values["optimization"]),
+        out_of_the_box=_out_of_the_box(name, scale, identity) if values["optimization"] else None,
         reference=_instantiate_all(values["reference"]),
         probes=_instantiate_all(values["probe"]),
         execution=execution,
@@ -199,6 +200,16 @@ def _identity(
 def _machine_identity(machine: Machine | None) -> dict[str, Any]:
     """Nothing without a machine, so that runs which know none keep their identity."""
     return {} if machine is None else {"machine": machine.identity()}
+
+
+def _run_id(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _out_of_the_box(workload: str, scale: str, identity: Mapping[str, Any]) -> str:
+    """Folder of the run that has no optimizations and is else the same."""
+    order = identity["order"] | {"optimization": []}
+    return _folder_name(workload, scale, {}, _run_id({**identity, "optimization": {}, "order": order}))
 
 
 def _folder_name(workload: str, scale: str, stack: Mapping[str, Any], run_id: str) -> str:

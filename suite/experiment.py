@@ -90,10 +90,17 @@ class Experiment:
     save_trace: bool
     machine: Machine | None = None
     """Whose speed estimates are made for."""
+    out_of_the_box: str | None = None
+    """The `name` of the run that is the same but for its stack, which is empty; None where this one's is."""
 
     @property
     def folder(self) -> Path:
         return self.output_dir / self.name
+
+    @property
+    def out_of_the_box_folder(self) -> Path | None:
+        """Of the run that is the same but for its empty stack, whether it was made or not; None where this one's is empty."""
+        return None if self.out_of_the_box is None else self.output_dir / self.out_of_the_box
 
     def finished(self) -> Record | None:
         """The record of this very configuration, if a run has ended in a way that a second try would only repeat.

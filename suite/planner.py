@@ -13,11 +13,11 @@ from typing import Any
 from suite.errors import ConfigError
 from suite.experiment import Experiment
 from suite.optimizations.auto_slices import AutoSlices, PlannedSlices
+from suite.peaks import Peak, peak_of
+from suite.units import quantity
 from suite.workload import UnsupportedError
 
 GIB = 2**30
-Peak = Callable[[int], int]
-"""Peak bytes of the run with so many slices; one slice is the run as it is."""
 
 
 def planned(experiment: Experiment, say: Callable[[str], None] = lambda message: None) -> Experiment:
@@ -35,14 +35,14 @@ def planned(experiment: Experiment, say: Callable[[str], None] = lambda message:
     return replace(experiment, stack=stack)
 
 
-def fewest(peak: Peak, budget: int, most: int) -> tuple[int | None, dict[int, int]]:
+def fewest(peak: Callable[[int], int], budget: int, most: int) -> tuple[int | None, dict[int, int]]:
     """The smallest number of slices whose peak is within the budget while one fewer is not.
 
     Doubles until the peak fits, then halves the gap. Where the peak does not fall everywhere with more slices, what is found
     still fits and one fewer does not, though a still smaller number might.
 
     Args:
-        peak: see `Peak`.
+        peak: bytes that the run peaks at with so many slices; one slice is the run as it is.
         budget: bytes.
         most: slices tried.
 
@@ -65,18 +65,22 @@ def fewest(peak: Peak, budget: int, most: int) -> tuple[int | None, dict[int, in
 
 def _plan(experiment: Experiment, name: str, auto: AutoSlices, say: Callable[[str], None]) -> PlannedSlices:
     budget = _budget(experiment, name, auto)
+    holders: dict[int, str] = {}
 
     def peak(num_slices: int) -> int:
         say(f"planning: {num_slices} slices")
-        return simulated_peak(_with(experiment, name, _sliced(auto, num_slices)), auto.counter)
+        found = simulated_peak(_with(experiment, name, _sliced(auto, num_slices)), auto.counter)
+        holders[num_slices] = found.holder
+        return found.size
 
     most = auto.max_slices
     count, seen = fewest(peak, budget, most)
     if count is None:
         least, best = min((peak_bytes, number) for number, peak_bytes in seen.items())
+        too_much = f"{quantity(least - budget, 'bytes')} too much; {holders[best]} holds it"
         raise UnsupportedError(
-            f"nothing fits {budget / GIB:.2f} GiB: the least simulated peak ({auto.counter}) is {least / GIB:.2f} GiB with "
-            f"{best} slices, {(least - budget) / GIB:.2f} GiB too much"
+            f"nothing fits {quantity(budget, 'bytes')}: the least simulated peak ({auto.counter}) is "
+            f"{quantity(least, 'bytes')} with {best} slices, {too_much}"
         )
     return _sliced(auto, count, _told(count, seen, budget, auto.counter))
 
@@ -86,12 +90,15 @@ def _sliced(auto: AutoSlices, num_slices: int, told: str = "") -> PlannedSlices:
 
 
 def _told(count: int, seen: dict[int, int], budget: int, counter: str) -> str:
-    if count == 1:
-        return f"no slices: the simulated peak ({counter}) of {seen[1] / GIB:.3f} GiB is within {budget / GIB:.3f} GiB"
-    return (
-        f"{count} slices: simulated peak ({counter}) {seen[count] / GIB:.3f} GiB of {budget / GIB:.3f} GiB allowed; "
-        f"{count - 1} would need {seen[count - 1] / GIB:.3f} GiB, none {seen[1] / GIB:.3f} GiB"
+    chosen = "no slices" if count == 1 else f"{count} slices"
+    fits = (
+        f"{chosen}: simulated peak {quantity(seen[count], 'bytes')} {counter}, {quantity(budget - seen[count], 'bytes')} "
+        f"below the {quantity(budget, 'bytes')} allowed"
     )
+    if count == 1:
+        return fits
+    fewer = f"{count - 1} would need {quantity(seen[count - 1], 'bytes')}, " if count > 2 else ""
+    return f"{fits}; {fewer}none {quantity(seen[1], 'bytes')}"
 
 
 def _budget(experiment: Experiment, name: str, auto: AutoSlices) -> int:
@@ -108,8 +115,8 @@ def _with(experiment: Experiment, name: str, optimization: Any) -> Experiment:
     return replace(experiment, stack={**experiment.stack, name: optimization})
 
 
-def simulated_peak(experiment: Experiment, counter: str) -> int:
-    """Peak bytes of one simulated generation of the experiment's stack, weights included.
+def simulated_peak(experiment: Experiment, counter: str) -> Peak:
+    """The peak of one simulated generation of the experiment's stack.
 
     Args:
         experiment: whose other planned optimizations are in place.
@@ -129,5 +136,6 @@ def simulated_peak(experiment: Experiment, counter: str) -> int:
             handles.callback(handle.revert)
             replaying &= handle.replayable
         found = simulate(workload, device=experiment.placement.device, replaying=replaying)
-    peaks = found.memory_peaks.column(f"{counter}_bytes").to_pylist()
-    return max(peaks)
+    peak = peak_of(found.memory_peaks, counter)
+    assert peak is not None, "a simulation knows what it allocates and reserves"
+    return peak

@@ -50,6 +50,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool
     """True: must reproduce the unoptimized output to rounding. False: may change it."""
     changes: str
+    plan: str | None = None
+    """What was chosen for it before the run began, and by what numbers; None where nothing was to choose."""
     left_out: dict[str, str] = {}
     """Parts of it that have no meaning on the workload, and why."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +98,22 @@ def load(folder: Path) -> Record:
         raise RecordError(f"{path} is not a record: {error}") from None
 
 
-def load_table(folder: Path, name: str) -> pa.Table:
+def load_table(folder: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one table of a run; a run that has none of that name gives the table with no rows.
+
+    Args:
+        folder: the run's.
+        name: of the table.
+        columns: which of its columns; None for all.
 
     Raises:
         RecordError: the file is there and cannot be read.
     """
     path = folder / f"{name}.parquet"
     if not path.exists():
-        return TABLES[name].empty_table()
+        return TABLES[name].empty_table().select(columns or TABLES[name].names)
     try:
-        return pq.read_table(path, schema=TABLES[name])
+        return pq.read_table(path, schema=TABLES[name], columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
         raise RecordError(f"{path} cannot be read as a table: {error}") from None
 

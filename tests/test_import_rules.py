@@ -62,8 +62,10 @@ FLOORS = (
             "suite/nvml.py",
             "suite/machine_load.py",
             "suite/complaints.py",
+            "suite/peaks.py",
         ),
         *("suite/machine.py", "suite/roofline.py", "suite/calibration.py", "suite/estimates.py"),
+        *("suite/ending.py", "suite/sweep.py"),
     ),
     ("suite/optimizations", "suite/protocol.py"),
     (

@@ -67,7 +67,7 @@ class PlannedSlices:
     exact: ClassVar[bool] = True
 
     def apply(self, workload: Workload) -> Handle:
-        handle = Handle(self.plan)
+        handle = Handle(self.plan, plan=self.plan)
         if self.grouping is not None:
             inner = self.grouping.apply(workload)
             handle.changes = f"{self.plan}; {inner.changes}"

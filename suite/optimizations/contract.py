@@ -26,6 +26,8 @@ class Handle:
     """Parts of it that have no meaning on the workload, and why."""
     findings: Callable[[], str] | None = None
     """Tells what is known of it by now, where that is more once the workload has run; stands after `changes`."""
+    plan: str | None = None
+    """What was chosen for it before the run began, see `suite.record.Applied`."""
     undo: ExitStack = field(default_factory=ExitStack)
 
     def on_revert(self, action: Callable[[], object]) -> None:
@@ -52,7 +54,13 @@ class Optimization(Protocol):
 def as_applied(name: str, optimization: Optimization, handle: Handle) -> Applied:
     """What a record keeps of it."""
     changes = handle.changes if handle.findings is None else f"{handle.changes}; {handle.findings()}"
-    return Applied(name=name, exact=is_exact(optimization, handle), changes=changes, left_out=dict(handle.left_out))
+    return Applied(
+        name=name,
+        exact=is_exact(optimization, handle),
+        changes=changes,
+        plan=handle.plan,
+        left_out=dict(handle.left_out),
+    )
 
 
 def is_exact(optimization: Optimization, handle: Handle) -> bool:

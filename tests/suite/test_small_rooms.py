@@ -10,14 +10,11 @@ import json
 import time
 
 import pytest
-from test_record import example
 from toy import quick_protocol
 
 from suite.clock import HostClock, clock_for
 from suite.environment import capture
 from suite.errors import ConfigError
-from suite.progress import ending
-from suite.record import Outcome, Sample
 
 
 def test_the_host_clock_measures_seconds() -> None:
@@ -55,11 +52,3 @@ def test_the_environment_is_plain_data_and_names_what_ran() -> None:
     assert found["torch"]["num_threads"] == torch.get_num_threads()
     assert found["gpu"] is None
     assert found["cpu"]["memory_bytes"] > 2**30
-
-
-def test_endings_are_said_from_raw_samples() -> None:
-    trials = [Sample(metric="latency_s", value=value, trial=index) for index, value in enumerate([1.0, 2.0, 9.0])]
-    warm = Sample(metric="latency_s", value=99.0, warmup=True)
-    assert "2.000 s a generation" in ending(example(samples=[warm, *trials]))
-    assert "too big" in ending(example(outcome=Outcome(status="oom", reason="too big")))
-    assert ending(example(samples=[])) == "[green]ok[/]"

@@ -48,12 +48,11 @@ def test_grouping_is_what_a_dictionary_does(rows: list[tuple[tuple[int, ...], tu
 
 
 def test_more_flops_than_an_integer_holds_are_unknown() -> None:
-    nothing = (0,) * 11
-    rows = [(*nothing, 2**53, 0)] * 1023
+    rows = [(*(0,) * 11, 2**53, 2**53, 0)] * 1023
     (row,) = operator_table([columns(rows)], **NAMES, has_device=False).to_pylist()
-    assert row["flops"] == 1023 * 2**53
+    assert row["flops"] == row["vector_flops"] == 1023 * 2**53
     (row,) = operator_table([columns(rows * 2)], **NAMES, has_device=False).to_pylist()
-    assert row["flops"] is None
+    assert row["flops"] is row["vector_flops"] is None
 
 
 def test_a_host_tells_nothing_of_a_device() -> None:
