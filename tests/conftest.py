@@ -106,6 +106,7 @@ def float64_output(float64_workload: Callable) -> Callable:
     return cache(lambda name: float64_workload(name).generate())
 
 
+@pytest.fixture(scope="session")
 def smoke_output(smoke_workload: Callable) -> Callable:
     """What a smoke-sized workload generates as it is, by name."""
     return cache(lambda name: smoke_workload(name).generate())

@@ -1,8 +1,8 @@
-"""Device time by operator against torch's own sums, eagerly, compiled and in CUDA graphs; a small trace of each is kept."""
+"""Device time by operator against torch's own sums; a small trace is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,22 @@ from benchmarks.gpu_study.checks.traces import keep_trace
 QUESTION = (
     "Do the rows of the operator table sum to what key_averages() sums to, and is 99 % of the device's time attributed?"
 )
-_TINY = ("workload=flux", "scale=smoke", "request.num_inference_steps=1")
-CASES: dict[str, Sequence[str]] = {
-    "eager": ("request.num_inference_steps=2",),
-    "eager_tiny": _TINY,
-    "torch_compile": (*_TINY, "optimization=[torch_compile]"),
-    "cuda_graphs": (*_TINY, "optimization=[torch_compile]", "optimization.torch_compile.mode=reduce-overhead"),
-}
-"""Tiny ones give the traces that are kept; flux has the fewest operators of a step."""
+TINY = ("workload=flux", "scale=smoke", "request.num_inference_steps=1")
+"""Gives the traces that are kept: flux has the fewest operators of a step."""
+CASES: dict[str, Sequence[str]] = {"eager": ("request.num_inference_steps=2",), "eager_tiny": TINY}
 ATTRIBUTED = 0.99
 SUM_TOLERANCE = {"cuda": 1e-3, "cpu": 0.02}
 """Kernels are the same events on both sides; the host's sum there lacks what lies between torch's operators."""
 
 
 def check(setting: Setting) -> dict[str, Verdict]:
+    return of_cases(setting, CASES)
+
+
+def of_cases(setting: Setting, cases: Mapping[str, Sequence[str]]) -> dict[str, Verdict]:
+    """The verdicts on each case, by its name and what was asked."""
     verdicts: dict[str, Verdict] = {}
-    for name, overrides in CASES.items():
-        if "optimization=[torch_compile]" in overrides and not setting.on_gpu:
-            continue  # minutes of compiling for what no CPU can tell
+    for name, overrides in cases.items():
         try:
             verdicts |= {f"{name}: {what}": one for what, one in _case(setting, name, overrides).items()}
         except Exception as error:  # a compiler that fails leaves the other cases worth having

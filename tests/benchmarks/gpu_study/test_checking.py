@@ -14,7 +14,8 @@ from benchmarks.gpu_study.checks.setting import Setting, Verdict, within
 
 def test_every_check_has_a_question() -> None:
     assert checking.names() == [
-        "attribution", "energy", "gpu_state", "latency", "machine", "memory", "out_of_memory", "overhead",
+        "attention_kernels", "attribution", "compiled", "energy", "gpu_state", "latency", "layouts", "machine", "memory",
+        "out_of_memory", "overhead", "smoke",
     ]  # fmt: skip
 
 
