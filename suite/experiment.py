@@ -102,6 +102,11 @@ class Experiment:
         """Of the run that is the same but for its empty stack, whether it was made or not; None where this one's is empty."""
         return None if self.out_of_the_box is None else self.output_dir / self.out_of_the_box
 
+    @property
+    def workspace_bytes(self) -> int:
+        """Of the machine's memory, what torch's libraries keep; 0 where no machine is named or it is not known."""
+        return (self.machine and self.machine.matrix_workspace_bytes) or 0
+
     def finished(self) -> Record | None:
         """The record of this very configuration, if a run has ended in a way that a second try would only repeat.
 

@@ -23,11 +23,12 @@ FIGURES = (
     "bandwidth_bytes_per_s",
     "capacity_bytes",
     "launch_overhead_s",
+    "matrix_workspace_bytes",
     "price_per_hour_usd",
     "power_w",
 )
 """Fields that need a source where they are known."""
-IDENTITY = ("name", "calibration", *FIGURES[:4])
+IDENTITY = ("name", "calibration", *FIGURES[:5])
 """Fields that change what a run says; price and power are read by reports alone."""
 
 
@@ -71,6 +72,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Of the device's memory. A vendor's GB is taken as 10^9 bytes: what a driver leaves to tensors is close to it."""
     launch_overhead_s: float | None = None
     """Least time from one operator to the next, however small they are."""
+    matrix_workspace_bytes: int | None = None
+    """Of the device's memory: what torch allocates for its library of matrix products at the first one, and keeps."""
     price_per_hour_usd: float | None = None
     power_w: float | None = None
     """Board power that the vendor states: the most that is drawn for long."""
@@ -111,6 +114,7 @@ def machine(
     bandwidth_bytes_per_s: Any,
     capacity_bytes: Any,
     launch_overhead_s: Any,
+    matrix_workspace_bytes: Any,
     price_per_hour_usd: Any,
     power_w: Any,
     sources: Any,

@@ -135,7 +135,12 @@ def simulated_peak(experiment: Experiment, counter: str) -> Peak:
             handle = optimization.apply(workload)
             handles.callback(handle.revert)
             replaying &= handle.replayable
-        found = simulate(workload, device=experiment.placement.device, replaying=replaying)
+        found = simulate(
+            workload,
+            device=experiment.placement.device,
+            workspace_bytes=experiment.workspace_bytes,
+            replaying=replaying,
+        )
     peak = peak_of(found.memory_peaks, counter)
     assert peak is not None, "a simulation knows what it allocates and reserves"
     return peak

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -24,6 +23,7 @@ from suite.environment import capture
 from suite.errors import ConfigError
 from suite.execution.certify import Processor, certified
 from suite.execution.facts import outcome_of, workload_facts
+from suite.execution.torch_settings import torch_settings
 from suite.experiment import Experiment, Result
 from suite.machine_load import num_cores
 from suite.planner import planned
@@ -86,7 +86,8 @@ class Measured:
         findings = _Findings()
         outcome = Outcome(status="ok")
         try:
-            with _torch_settings(experiment):
+            _require_device(experiment)
+            with torch_settings(experiment.device_settings):
                 _observe(experiment, scratch, say, findings)
         except ConfigError:
             raise
@@ -199,26 +200,8 @@ def _clear(device: str) -> None:
         torch.cuda.empty_cache()
 
 
-@contextmanager
-def _torch_settings(experiment: Experiment) -> Iterator[None]:
-    """The settings of the run's device, put back afterwards so that the next run of a sweep starts from the same."""
+def _require_device(experiment: Experiment) -> None:
     import torch
 
     if experiment.placement.device == "cuda" and not torch.cuda.is_available():
         raise UnsupportedError("device=cuda: torch finds no CUDA device on this machine")
-    settings = experiment.device_settings
-    before = (
-        torch.get_num_threads(),
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-        torch.are_deterministic_algorithms_enabled(),
-    )
-    torch.set_num_threads(settings.num_threads or before[0])
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = settings.allow_tf32
-    torch.use_deterministic_algorithms(settings.deterministic)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:3]
-        torch.use_deterministic_algorithms(before[3])

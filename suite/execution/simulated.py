@@ -18,6 +18,7 @@ import pyarrow as pa
 from suite.environment import capture
 from suite.errors import ConfigError
 from suite.execution.facts import outcome_of, workload_facts
+from suite.execution.torch_settings import torch_settings
 from suite.experiment import Experiment, Result
 from suite.optimizations.contract import as_applied
 from suite.planner import planned
@@ -45,7 +46,8 @@ class Simulated:
         try:
             facts["environment"] = capture("cpu")
             _require_simulable(experiment)
-            tables = _simulate(experiment, say, facts)
+            with torch_settings(experiment.device_settings):
+                tables = _simulate(experiment, say, facts)
         except ConfigError:
             raise
         except Exception as error:  # whatever a model throws is this run's outcome
@@ -74,7 +76,13 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
         for probe in experiment.probes.values():
             facts |= getattr(probe, "simulated_facts", {})
         facts["arms"] = [Arm(name="stack", optimizations=applied)]
-        found = simulate(workload, device=experiment.placement.device, replaying=replaying, say=say)
+        found = simulate(
+            workload,
+            device=experiment.placement.device,
+            workspace_bytes=experiment.workspace_bytes,
+            replaying=replaying,
+            say=say,
+        )
     facts["profile"] = Profile(
         num_steps=found.num_steps, num_events=None, span_s=None, operators_without_flops=found.operators_without_flops
     )

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.attention import SDPBackend
 
+FAKE_FUSED = "aten::_scaled_dot_product_flash_attention_for_cpu"
+"""The operator that stands for all of them."""
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -52,6 +54,14 @@ def cuda_kernel(call: Call) -> str:
 def fake_backends(kernel: str) -> list[SDPBackend]:
     """What stands for a GPU's kernel on a fake CPU: the fused one where it takes the call, math otherwise."""
     return [SDPBackend.MATH] if kernel == "math" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+
+
+def as_kernel(kernel: str, operator: str, output: Any) -> Any:
+    """What a fused operator returns with that kernel: only flash keeps rows' log-sum-exp where no gradient is asked for."""
+    if kernel == "flash" or operator != FAKE_FUSED:
+        return output
+    values, statistics = output
+    return values, statistics.new_empty(0)
 
 
 def _allowed() -> Iterator[SDPBackend]:

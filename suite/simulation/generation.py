@@ -119,6 +119,7 @@ def simulate(
     workload: Workload,
     *,
     device: str = "cpu",
+    workspace_bytes: int = 0,
     replaying: bool = True,
     say: Callable[[str], None] = lambda message: None,
 ) -> Simulation:
@@ -127,6 +128,7 @@ def simulate(
     Args:
         workload: built on the meta device; its parts are fake from now on.
         device: ``cpu`` or ``cuda``: the kind of device that is simulated. Tensors are fake CPU ones either way.
+        workspace_bytes: that libraries keep on the device from the warm-up on.
         replaying: whether calls of known cost are skipped, see `suite.simulation.replay`.
         say: told how far it is.
     """
@@ -137,6 +139,7 @@ def simulate(
     stages = StageSpells(observer)
     inner = InnerCalls(mode, observer)
     calls = SealedCalls(stages, Replay(mode, observer.memory), inner, replaying, say)
+    observer.memory.keep(workspace_bytes)
     stages.hold(tensor for part in workload.parts.values() for tensor in (*part.parameters(), *part.buffers()))
     with (
         observer.watching(workload.parts, workload.attention_rules),

@@ -67,6 +67,11 @@ class LiveMemory:
         self._weights.update(self._held)
         self._held.clear()
 
+    def keep(self, num_bytes: int) -> None:
+        """Allocate this much for good."""
+        if num_bytes:
+            self._allocate(num_bytes)
+
     def sweep(self) -> None:
         """Free what nobody holds any more."""
         self._sweep(self._held)

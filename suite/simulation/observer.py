@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Size, nn
 from torch.nn.attention import sdpa_kernel
 from torch.overrides import TorchFunctionMode
@@ -19,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from suite.attribution import taxonomy
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
-from suite.simulation.attention_kernels import Call, call_of, cuda_kernel, fake_backends
+from suite.simulation.attention_kernels import Call, as_kernel, call_of, cuda_kernel, fake_backends
 from suite.simulation.known_operators import Call as OperatorCall
 from suite.simulation.known_operators import KnownOperators
 from suite.simulation.memory import LiveMemory
@@ -29,6 +30,8 @@ from suite.simulation.strides import as_real
 from suite.simulation.tally import AttentionCall, Cost, RowKey, Tally
 
 KERNELS = ((r"flash", "flash"), (r"efficient", "efficient"), (r"cudnn", "cudnn"))
+RMS_NORM, FUSED_RMS_NORM = torch.ops.aten.rms_norm.default, torch.ops.aten._fused_rms_norm.default
+"""The first is made of others on a CPU, and is the second on a GPU."""
 
 
 class Observer(TorchDispatchMode):
@@ -49,6 +52,7 @@ class Observer(TorchDispatchMode):
         self._scopes: list[tuple[str | None, str | None]] = []
         self._core_depth = 0
         self._core_kernel = "math"
+        self._fused_kernel: str | None = None
         self._hooks: set[Any] = set()
 
     @contextmanager
@@ -90,10 +94,13 @@ class Observer(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func is RMS_NORM and self.device == "cuda":
+            with self:
+                return _fused_rms_norm(*args, **kwargs)
         kind = kind_of(func)
         if kind is Kind.NO_WORK:
             return func(*args, **kwargs)
-        if kind is Kind.COMPOSITE:
+        if kind is Kind.COMPOSITE and func is not FUSED_RMS_NORM:
             with self:
                 return func._op_dk(COMPOSITE, *args, **kwargs)
         call = self.operators.call(func, args, kwargs) if kind is not Kind.RESHAPING else None
@@ -109,6 +116,8 @@ class Observer(TorchDispatchMode):
         """An operator that is not known yet."""
         name, scratch = func._schema.name, 0
         output = as_real(self.device, func, args, self.compute(func, args, kwargs))
+        if self._fused_kernel is not None:
+            output = as_kernel(self._fused_kernel, name, output)
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
             self.memory.note(tensors_in((args, kwargs)), tensors_in(output), scratch)
@@ -157,11 +166,18 @@ class Observer(TorchDispatchMode):
 
     def _on_cuda(self, call: Call, run: Callable[[], Any]) -> Any:
         """Run it with the kernel that stands for the one a GPU would take, and call it that."""
-        kernel = cuda_kernel(call)
-        with sdpa_kernel(fake_backends(kernel), set_priority=True):
-            output = run()
-        self._core_kernel = kernel
-        return output
+        self._fused_kernel = kernel = cuda_kernel(call)
+        try:
+            with sdpa_kernel(fake_backends(kernel), set_priority=True):
+                return run()
+        finally:
+            self._core_kernel, self._fused_kernel = kernel, None
+
+
+def _fused_rms_norm(
+    image: torch.Tensor, shape: Sequence[int], weight: torch.Tensor | None = None, eps: float | None = None
+) -> torch.Tensor:
+    return FUSED_RMS_NORM(image, shape, weight, eps)[0]
 
 
 class _AttentionWatch(TorchFunctionMode):

@@ -1,8 +1,9 @@
 """Temporaries inside operators: bytes that are allocated and freed again before an operator returns.
 
 What a fake operator returns is all that a simulation sees of it. These are the operators whose temporaries are large: on every
-device `_safe_softmax` and normalizations of inputs that are not contiguous, on a CPU also convolutions and upsampling.
-The CPU figures are those of torch 2.11 to 2.13 in float32, from ATen's sources and from what the profiler shows.
+device `_safe_softmax` and normalizations of inputs that are not contiguous, also convolutions and upsampling; those of a GPU
+are in `cuda_scratch`. The CPU figures are those of torch 2.11 to 2.13 in float32, from ATen's sources and from what the
+profiler shows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from math import prod
 from typing import Any
 
 import torch
+
+from suite.simulation.cuda_scratch import ON_CUDA, is_channels_last
 
 SCORES = "aten::_safe_softmax"
 CONTIGUOUS_FIRST = ("aten::native_layer_norm", "aten::_softmax")
@@ -40,7 +43,7 @@ def scratch_bytes(operator: str, args: Sequence[Any], output: Any, device: str) 
         return _safe_softmax(output)
     if operator in CONTIGUOUS_FIRST:
         return 0 if args[0].is_contiguous() else _bytes(args[0].shape, args[0].element_size())
-    estimate = ON_CPU.get(operator) if device == "cpu" else None
+    estimate = (ON_CPU if device == "cpu" else ON_CUDA).get(operator)
     return 0 if estimate is None else estimate(args, output)
 
 
@@ -52,7 +55,7 @@ def _safe_softmax(scores: torch.Tensor) -> int:
 def _upsampling(args: Sequence[Any], output: torch.Tensor) -> int:
     """Input and output in channels-last order, where they are small and not in that order already."""
     image = args[0]
-    if _is_channels_last(image) or sum(output.shape[-2:]) > SMALL_OUTPUT:
+    if is_channels_last(image) or sum(output.shape[-2:]) > SMALL_OUTPUT:
         return 0
     return _bytes(image.shape, image.element_size()) + _bytes(output.shape, output.element_size())
 
@@ -65,7 +68,7 @@ def _convolution(args: Sequence[Any], output: torch.Tensor) -> int:
     image_shape, weight_shape, output_shape = (_two_dimensional(tensor.shape) for tensor in (image, weight, output))
     contiguous = 0 if image.is_contiguous() else _bytes(image_shape)
     if _uses_onednn(image_shape, weight_shape, groups):
-        if _is_channels_last(image):
+        if is_channels_last(image):
             return _bytes(weight_shape)
         return contiguous + _blocked_copies(image_shape, weight_shape, output_shape, groups)
     window = weight_shape[2:]
@@ -115,11 +118,6 @@ def _blocked_copies(image: Sequence[int], weight: Sequence[int], output: Sequenc
     blocked_weight = _bytes((out_channels, channels, *weight[2:]))
     blocked_output = _bytes((output[0], out_channels, *output[2:]))
     return max(blocked_input + blocked_weight + blocked_output - _bytes(output), blocked_output)
-
-
-def _is_channels_last(image: torch.Tensor) -> bool:
-    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(image.dim())
-    return last is not None and image.is_contiguous(memory_format=last) and not image.is_contiguous()
 
 
 def _padded(length: int, block: int) -> int:

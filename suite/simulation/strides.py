@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
+from suite.simulation.cuda_scratch import LAST, is_channels_last
 from suite.simulation.scratch import CONVOLUTIONS, is_by_matrix_product
 
 VIEWS = ("aten::view", "aten::_unsafe_view")
@@ -24,8 +25,9 @@ GROUP_NORM = "aten::native_group_norm"
 def as_real(device: str, function: Any, args: Sequence[Any], output: Any) -> Any:
     """`output` of a fake operator with the strides that a real one on `device` would have."""
     operator = function._schema.name
-    if operator == GROUP_NORM:
-        return (_like(args[0], output[0]), *output[1:])
+    if operator == GROUP_NORM:  # a CPU keeps its input's order, a GPU knows one
+        normalized = _like(args[0], output[0]) if device == "cpu" else _ordered(output[0], torch.contiguous_format)
+        return (normalized, *output[1:])
     if not isinstance(output, FakeTensor):
         return output
     if 1 in output.shape and torch.Tag.pointwise in function.tags and operator not in ORDERED_COPIES:
@@ -36,9 +38,19 @@ def as_real(device: str, function: Any, args: Sequence[Any], output: Any) -> Any
         strides = view_strides(args[0].shape, args[0].stride(), output.shape)
         if strides is not None and strides != output.stride():
             return output.as_strided(output.shape, strides)
-    if operator in CONVOLUTIONS and device == "cpu" and not output.is_contiguous() and is_by_matrix_product(args):
-        return torch.empty_like(output, memory_format=torch.contiguous_format)
-    return output
+    return _convolved(device, args, output) if operator in CONVOLUTIONS else output
+
+
+def _convolved(device: str, args: Sequence[Any], output: torch.Tensor) -> torch.Tensor:
+    """A GPU's is channels last if its image or its weight is, a CPU's in order where it is made by matrix product."""
+    if device == "cpu":
+        return _ordered(output, torch.contiguous_format) if is_by_matrix_product(args) else output
+    last = is_channels_last(args[0]) or is_channels_last(args[1])
+    return _ordered(output, LAST[output.dim()] if last else torch.contiguous_format)
+
+
+def _ordered(output: torch.Tensor, order: torch.memory_format) -> torch.Tensor:
+    return output if output.is_contiguous(memory_format=order) else torch.empty_like(output, memory_format=order)
 
 
 def _like(image: torch.Tensor, output: torch.Tensor) -> torch.Tensor:

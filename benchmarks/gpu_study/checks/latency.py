@@ -6,7 +6,7 @@ import gc
 import time
 from typing import Any
 
-from benchmarks.gpu_study.checks.setting import NUM_WARM, Setting, Verdict, middle
+from benchmarks.gpu_study.checks.setting import NUM_WARM, PAPER, Setting, Verdict, middle
 
 QUESTION = "Is the quiet latency that of a hand-written loop with CUDA events, within 1 %?"
 NUM_TRIALS = 15
@@ -17,7 +17,7 @@ def check(setting: Setting) -> dict[str, Verdict]:
     from suite.statistics import paired_ratio
     from suite.subject import STACK
 
-    subject = setting.subject()
+    subject = setting.subject(*PAPER["animatediff"]) if setting.on_gpu else setting.subject()
     ours, theirs = [], []
     with subject.configured(STACK):
         cold = [_by_hand(subject.workload, setting.on_gpu) for _ in range(NUM_WARM)]

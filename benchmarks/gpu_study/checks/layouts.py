@@ -295,7 +295,7 @@ def simulated_call(case: Case, precision: str, order: str) -> Seen:
 
     mode = FakeTensorMode()
     observer = Observer("cuda", lambda function, args, kwargs: function(*args, **kwargs), KnownOperators(mode))
-    with torch.inference_mode(), mode:
+    with torch.inference_mode(), _tf32(precision == "tf32"), mode:
         inputs = _inputs(case, precision, order, "cpu")
         observer.memory.hold(inputs)
         observer.memory.cut()

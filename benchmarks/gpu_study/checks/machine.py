@@ -18,9 +18,8 @@ def check(setting: Setting) -> dict[str, Verdict]:
     from suite.machine import machines
     from suite.simulation.benchmark import benchmark
 
-    found = benchmark(setting.device)
-    known = [machine for machine in machines().values() if set(found.reported_as) & set(machine.reported_as)]
-    return beside(found, known[0] if known else None)
+    name = setting.machine()
+    return beside(benchmark(setting.device), None if name is None else machines()[name])
 
 
 def beside(found: Machine, known: Machine | None) -> dict[str, Verdict]:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.gpu_study.checks.setting import Setting, Verdict, warm, within
+from benchmarks.gpu_study.checks.setting import PAPER, Setting, Verdict, warm, within
 
 QUESTION = "Are peaks those of torch.cuda.max_memory_*, does NVML agree, and is the simulator within 3 % and 10 %?"
 SIMULATED = {"allocated_bytes": 0.03, "reserved_bytes": 0.10}
 LARGEST_CONTEXT = 3 * 2**30
 """A CUDA context with libraries' workspaces and kernels loaded; half a GiB is usual."""
-
-
-PAPER: Mapping[str, Sequence[str]] = {
-    name: ("scale=paper", f"workload={name}", "device.precision=float16", "request.num_inference_steps=5", *size)
-    for name, size in {"stable_diffusion": (), "animatediff": ("request.height=512", "request.width=512")}.items()
-}
-"""At their published dimensions, where a GPU is there."""
 
 
 def check(setting: Setting) -> dict[str, Verdict]:
@@ -86,7 +78,9 @@ def _nvidia_smi() -> str:
 
 
 def _simulated(setting: Setting, ours: dict[str, Any], *overrides: str) -> dict[str, Verdict]:
-    experiment = setting.experiment("execution=simulate", *overrides)
+    machine = setting.machine()
+    named = [] if machine is None else [f"machine={machine}"]
+    experiment = setting.experiment("execution=simulate", *named, *overrides)
     result = experiment.execution.execute(experiment, setting.scratch, lambda message: None)
     if result.record.outcome.status != "ok":
         return {"simulator": Verdict(False, f"The simulation ended as {result.record.outcome}.")}

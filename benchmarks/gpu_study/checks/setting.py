@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 NUM_WARM = 3
 """Generations before anything is counted; a CUDA graph is recorded in the second."""
+
+PAPER: Mapping[str, Sequence[str]] = {
+    name: ("scale=paper", f"workload={name}", "device.precision=float16", "request.num_inference_steps=5", *size)
+    for name, size in {"stable_diffusion": (), "animatediff": ("request.height=512", "request.width=512")}.items()
+}
+"""Words for workloads at their published dimensions, where a GPU is there. The second keeps one busy: its host is ahead."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,17 @@ class Setting:
 
         experiment = self.experiment(*overrides)
         return Subject(experiment.make_workload(), {STACK: experiment.stack}, experiment.protocol, self.scratch)
+
+    def machine(self) -> str | None:
+        """Name of the file of conf/machine that is this device; None where there is none."""
+        from suite.machine import machines
+
+        if not self.on_gpu:
+            return None
+        import torch
+
+        reported = torch.cuda.get_device_name()
+        return next((name for name, one in machines().items() if reported in one.reported_as), None)
 
     def cannot_tell(self, why: str = "it asks a GPU, and this run is not on one") -> dict[str, Verdict]:
         return {"all": Verdict(None, f"Not told: {why}.")}

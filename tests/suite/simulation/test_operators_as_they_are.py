@@ -70,7 +70,6 @@ def test_a_convolutions_temporaries_are_the_profilers(
     output = torch.convolution(*args)
     measured = profiled_scratch(lambda: torch.convolution(*args))
     assert scratch_bytes("aten::convolution", args, output, "cpu") == pytest.approx(measured, rel=0.01)
-    assert scratch_bytes("aten::convolution", args, output, "cuda") == 0
 
 
 @pytest.mark.parametrize(
