@@ -179,10 +179,7 @@ def _merged(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows as a frame; a count that several settings agree on is one row with all their runs."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        key = tuple(
-            str(row.get(column))
-            for column in ("source", "claim", "case", "reading", "basis", "hardware", "our_value", "verdict")
-        )
+        key = tuple(str(row.get(column)) for column in _SAME)
         if key in kept:
             kept[key] = kept[key] | {
                 "runs": f"{kept[key]['runs']}, {row['runs']}",
