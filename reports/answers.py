@@ -14,11 +14,12 @@ import pandas as pd
 
 from reports.breakdown import by_kind, by_segment
 from reports.claims.assess import contradictions
-from reports.comparison import latencies
+from reports.comparison import latencies, times_over
 from reports.facts import OUT_OF_THE_BOX, is_attention_kernel
 from reports.memory import stage_peaks
+from reports.ratios import factor_words, pace
 from reports.style import readable
-from suite.units import TIMES, percent, quantity, unit_for, with_interval
+from suite.units import percent, quantity, unit_for, with_interval
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -27,7 +28,6 @@ QUESTIONS = ("time", "memory", "optimizations")
 """Sections of the page that open with answers."""
 
 _DECIDED = ("FASTER", "SLOWER", "SAME", "UNCLEAR")
-_VERBS = {"FASTER": "faster than", "SLOWER": "slower than"}
 
 
 def answers(runs: Runs) -> dict[str, list[str]]:
@@ -138,11 +138,11 @@ def _optimizations(runs: Runs) -> Iterator[str]:
     Of either the decided comparisons, the largest first, then those that make no difference, then the undecided ones.
     """
     found = [
-        (_is_of_reference(row, prefix), _DECIDED.index(row[f"{prefix}_verdict"]), -abs(math.log(row[f"{prefix}_speedup"])),
+        (_is_of_reference(row, prefix), _DECIDED.index(row[f"{prefix}_verdict"]), -abs(math.log(row[f"{prefix}_time"])),
          _comparison(row, prefix, other))
-        for row in latencies(runs).to_dict("records")
+        for row in times_over(runs).to_dict("records")
         for prefix, other in (("box", OUT_OF_THE_BOX), ("ref", row["reference"]))
-        if pd.notna(row[f"{prefix}_speedup"]) and _is_worth_telling(row["stack"], other)
+        if pd.notna(row[f"{prefix}_time"]) and _is_worth_telling(row["stack"], other)
     ]  # fmt: skip
     yield from (sentence for *_, sentence in sorted(found, key=lambda item: item[:3]))
 
@@ -157,19 +157,14 @@ def _is_of_reference(row: dict[Any, Any], prefix: str) -> bool:
 
 
 def _comparison(row: dict[Any, Any], prefix: str, other: str) -> str:
-    word, speedup = row[f"{prefix}_verdict"], row[f"{prefix}_speedup"]
-    low, high, pairs = row[f"{prefix}_low"], row[f"{prefix}_high"], int(row[f"{prefix}_pairs"])
+    over, pairs = [row[f"{prefix}_time{end}"] for end in ("", "_low", "_high")], int(row[f"{prefix}_pairs"])
     who, other = f"{readable(row['stack'])} on {readable(row['group'])}", readable(other)
-    inverted = word == "SLOWER"
-    values = [1 / value for value in (speedup, high, low)] if inverted else [speedup, low, high]
-    median, *interval = with_interval(*values).split(" ", 1)
-    size = " ".join([f"{median}{TIMES}", *interval])
     trials = f"{pairs} paired {'trial' if pairs == 1 else 'trials'}"
     trials += ", on a machine that was not quiet" if row["doubt"] else ""
-    if word in _VERBS:
-        return f"{who} is {size} {_VERBS[word]} {other} ({trials})."
-    middle = "makes no difference to" if word == "SAME" else "cannot be told from"
-    return f"{who} {middle} {other}: {size} ({trials})."
+    if row[f"{prefix}_verdict"] in ("FASTER", "SLOWER"):
+        return f"{who} is {pace(*over)} than {other} ({trials})."
+    middle = "makes no difference to" if row[f"{prefix}_verdict"] == "SAME" else "cannot be told from"
+    return f"{who} {middle} {other}: {factor_words(*over)} its time ({trials})."
 
 
 def _what_users_run(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,8 +15,9 @@ from reports.labels import label_points
 from reports.palette import RULE
 from reports.panels import what_is_left_out
 from reports.pareto import pareto
+from reports.ratios import amount, pace
 from reports.style import legend_on_top, new_figure, readable
-from suite.units import quantity, ratio
+from suite.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def caption(runs: Runs) -> str:
 def alt_text(runs: Runs) -> str:
     frame = data(runs)
     parts = [
-        f"{row['group']} {row['stack']}: time {ratio(row['relative_time'])}, memory {ratio(row['relative_memory'])}, output "
+        f"{row['group']} {row['stack']}: {pace(row['relative_time'])}, {amount(row['relative_memory'])} memory, output "
         f"{row['output']}"
         for row in frame[frame["dominated_by"].isna()].to_dict("records")
     ]
