@@ -123,7 +123,7 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, order: list[str]) -> None:
     axes.set_title(_title(rows.iloc[0]).replace(", ", "\n"))
     axes.set_xlabel("peak memory (GiB)")
     bars_from_zero(axes)
-    for place, words in ((GIB_AT, "GiB"), (OVER_AT, "over own")):
+    for place, words in ((GIB_AT, "GiB"), (OVER_AT, "of own")):
         _beside(axes, words, (place, -0.9), FAINT)
     axes.set_xlim(0, 1.33 * rows[["allocated_bytes", "reserved_bytes", "published_peak_bytes"]].max().max() / GIB)
 
