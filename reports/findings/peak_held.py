@@ -1,7 +1,7 @@
 """A stack that saves memory somewhere leaves the run's peak where it was, since another stage holds it."""
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator
