@@ -15,7 +15,7 @@ import pandas as pd
 from reports.breakdown import by_kind, by_segment
 from reports.claims.assess import contradictions
 from reports.comparison import latencies, times_over
-from reports.facts import OUT_OF_THE_BOX, is_attention_kernel
+from reports.facts import ATTENTION_OF_OLD, OUT_OF_THE_BOX, is_attention_kernel
 from reports.memory import stage_peaks
 from reports.ratios import factor_words, pace
 from reports.style import readable
@@ -149,7 +149,7 @@ def _optimizations(runs: Runs) -> Iterator[str]:
 
 def _is_worth_telling(stack: str, other: str) -> bool:
     """Nobody runs the attention of old: how much faster than it something is says something of attention kernels alone."""
-    return other == OUT_OF_THE_BOX or not is_attention_kernel(other) or is_attention_kernel(stack)
+    return other not in ATTENTION_OF_OLD or is_attention_kernel(stack)
 
 
 def _is_of_reference(row: dict[Any, Any], prefix: str) -> bool:
@@ -168,9 +168,8 @@ def _comparison(row: dict[Any, Any], prefix: str, other: str) -> str:
 
 
 def _what_users_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the group's run out of the box; where it has none of the baseline's, or else of its first."""
-    for is_wanted in (rows["stack"] == OUT_OF_THE_BOX, rows["is_baseline"]):
-        if is_wanted.any():
-            rows = rows[is_wanted]
-            break
+    """Rows of the group's run out of the box; where it has none, of its baseline or its first, the attention of old put last."""
+    rows = rows.assign(is_own=rows["stack"] == OUT_OF_THE_BOX, is_used=~rows["stack"].isin(ATTENTION_OF_OLD))
+    for column in ("is_own", "is_used", "is_baseline"):
+        rows = rows[rows[column]] if rows[column].any() else rows
     return rows[rows["run_id"] == rows["run_id"].iloc[0]]

@@ -23,6 +23,8 @@ ATTENTION_KERNELS = frozenset(
     {"baseline_attention", "cudnn_attention", "eager_attention", "efficient_attention", "flash_attention"}
 )
 """Optimizations that do nothing but choose what computes attention's core."""
+ATTENTION_OF_OLD = frozenset({"baseline_attention", "eager_attention"})
+"""Those that are there to be compared with; nobody generates with them."""
 
 _SHAPES_A_GROUP = ("scale", "execution", "device_name", "weights", "precision", "machine")
 
