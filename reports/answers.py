@@ -168,7 +168,7 @@ def _comparison(row: dict[Any, Any], prefix: str, other: str) -> str:
 
 
 def _what_users_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the group's run out of the box; where it has none, of its baseline or its first, the attention of old put last."""
+    """Rows of the group's run out of the box; where it has none, of its baseline or first, the attention of old last."""
     rows = rows.assign(is_own=rows["stack"] == OUT_OF_THE_BOX, is_used=~rows["stack"].isin(ATTENTION_OF_OLD))
     for column in ("is_own", "is_used", "is_baseline"):
         rows = rows[rows[column]] if rows[column].any() else rows

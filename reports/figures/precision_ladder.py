@@ -13,7 +13,7 @@ from reports.facts import OUT_OF_THE_BOX
 from reports.palette import BAND, FAINT, INK
 from reports.panels import shown, what_is_left_out
 from reports.precision_ladder import precision_ladder
-from reports.ratios import amount, pace
+from reports.ratios import amount, judged_pace
 from reports.style import legend_on_top, new_figure, readable
 from suite.units import quantity, ratio, rounded
 
@@ -54,8 +54,8 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     parts = [
-        f"{row['group']} {row['stack']}: {pace(row['relative_time'])}, {amount(row['relative_memory'])} memory, output "
-        f"{row['output']}"
+        f"{row['group']} {row['stack']}: {judged_pace(row['relative_time'], row['verdict'])}, "
+        f"{amount(row['relative_memory'])} memory, output {row['output']}"
         for row in data(runs).to_dict("records")
         if row["outcome"] == "ok"
     ]

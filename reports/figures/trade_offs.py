@@ -12,7 +12,7 @@ from reports.comparison import MIN_EFFECT
 from reports.facts import OUT_OF_THE_BOX
 from reports.palette import BAND, FAINT, INK, VERDICT_COLOURS, WEIGHTS
 from reports.panels import note_beside, shown, what_is_left_out
-from reports.ratios import amount, judged_pace, pace
+from reports.ratios import amount, judged_pace
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.trade_offs import fidelity_words, trade_offs
 from suite.units import quantity, ratio
@@ -49,8 +49,8 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     parts = [
-        f"{row['group']} {row['stack']}: {amount(row['relative_memory'])} memory, {pace(row['relative_time'])}, "
-        f"output {fidelity_words(row)}"
+        f"{row['group']} {row['stack']}: {amount(row['relative_memory'])} memory, "
+        f"{judged_pace(row['relative_time'], row['verdict'])}, output {fidelity_words(row)}"
         for row in data(runs).to_dict("records")
         if row["stack"] != OUT_OF_THE_BOX
     ]
