@@ -3,9 +3,10 @@ template alone.
 """
 
 # pandas annotates what comes out of a frame too widely for these checks.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+# pyright: reportArgumentType=false, reportAssignmentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ import pandas as pd
 
 from reports.breakdown import by_kind, by_segment
 from reports.claims.assess import contradictions
-from reports.comparison import latencies
-from reports.facts import OUT_OF_THE_BOX
+from reports.comparison import latencies, times_over
+from reports.facts import ATTENTION_OF_OLD, OUT_OF_THE_BOX, is_attention_kernel
 from reports.memory import stage_peaks
+from reports.ratios import factor_words, pace
 from reports.style import readable
-from suite.units import TIMES, percent, quantity, unit_for, with_interval
+from suite.units import percent, quantity, unit_for, with_interval
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 QUESTIONS = ("time", "memory", "optimizations")
 """Sections of the page that open with answers."""
 
-_VERBS = {"FASTER": "faster than", "SLOWER": "slower than"}
+_DECIDED = ("FASTER", "SLOWER", "SAME", "UNCLEAR")
 
 
 def answers(runs: Runs) -> dict[str, list[str]]:
@@ -46,7 +48,7 @@ def headline(found: dict[str, list[str]], limit: int = 3) -> list[str]:
 
 
 def _time(runs: Runs) -> Iterator[str]:
-    """Of each group's baseline: how long it takes, its two largest classes, and the largest kind of attention.
+    """Of each group's run out of the box: how long it takes, its two largest classes, and the largest kind of attention.
 
     A projection counts as linear here; where attention is named, its share with projections is named as well.
     """
@@ -61,7 +63,7 @@ def _time(runs: Runs) -> Iterator[str]:
     cores = dict(list(kinds[kinds["part"] == "core"].groupby("run_id"))) if len(kinds) else {}
     sentences = []
     for group, members in classes.groupby("group", sort=False):
-        rows = _first_run(members)
+        rows = _what_users_run(members)
         shares = rows.groupby("name")["share"].sum().sort_values(ascending=False)
         wide = rows.loc[rows["segment"].str.startswith("attention"), "share"].sum()
         outside = shares.pop("other") if "other" in shares else 0.0
@@ -98,7 +100,7 @@ def _largest_kind(core: pd.DataFrame | None) -> str:
 
 
 def _memory(runs: Runs) -> Iterator[str]:
-    """Of each group: where the baseline peaks, how much of that is weights, and which stack lowers it the most."""
+    """Of each group: where its run out of the box peaks, how much of that is weights, and which stack lowers it the most."""
     frame = stage_peaks(runs)
     if frame.empty:
         return
@@ -107,7 +109,7 @@ def _memory(runs: Runs) -> Iterator[str]:
     peaks = peaks.drop_duplicates("run_id")
     sentences = []
     for group, rows in peaks.groupby("group", sort=False):
-        at = _first_run(rows).iloc[0]
+        at = _what_users_run(rows).iloc[0]
         text = f"{_who(group, at['stack'])} peaks at {quantity(at['peak_bytes'], 'bytes')}"
         text += f" of {at['counter']} in {readable(at['stage'])}"
         if pd.notna(at["weights_bytes"]):
@@ -117,12 +119,12 @@ def _memory(runs: Runs) -> Iterator[str]:
     yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
 
 
-def _largest_saving(rows: pd.DataFrame, baseline: Any) -> tuple[float, str]:
-    comparable = rows[(rows["counter"] == baseline["counter"]) & (rows["run_id"] != baseline["run_id"])]
+def _largest_saving(rows: pd.DataFrame, own: Any) -> tuple[float, str]:
+    comparable = rows[(rows["counter"] == own["counter"]) & (rows["run_id"] != own["run_id"])]
     if comparable.empty:
         return 0.0, ""
     least = comparable.loc[comparable["peak_bytes"].idxmin()]
-    saved = 1 - least["peak_bytes"] / baseline["peak_bytes"]
+    saved = 1 - least["peak_bytes"] / own["peak_bytes"]
     if saved < 0.01:
         return 0.0, "; no other stack lowers the peak"
     return float(
@@ -131,36 +133,43 @@ def _largest_saving(rows: pd.DataFrame, baseline: Any) -> tuple[float, str]:
 
 
 def _optimizations(runs: Runs) -> Iterator[str]:
-    """Every decided comparison, the largest first, then those that make no difference, then the undecided ones."""
-    frame = latencies(runs)
-    rows = []
-    for row in frame.to_dict("records"):
-        for prefix, other in (("ref", row["reference"]), ("box", "out_of_the_box")):
-            if not pd.isna(row[f"{prefix}_speedup"]):
-                rows.append((row, prefix, other))
-    order = {"FASTER": 0, "SLOWER": 1, "SAME": 2, "UNCLEAR": 3}
-    rows.sort(key=lambda item: (order[item[0][f"{item[1]}_verdict"]], -abs(item[0][f"{item[1]}_speedup"] - 1)))
-    yield from (_comparison(row, prefix, str(other)) for row, prefix, other in rows)
+    """What each stack buys over the workload out of the box, then comparisons that the user's reference has a part in.
+
+    Of either the decided comparisons, the largest first, then those that make no difference, then the undecided ones.
+    """
+    found = [
+        (_is_of_reference(row, prefix), _DECIDED.index(row[f"{prefix}_verdict"]), -abs(math.log(row[f"{prefix}_time"])),
+         _comparison(row, prefix, other))
+        for row in times_over(runs).to_dict("records")
+        for prefix, other in (("box", OUT_OF_THE_BOX), ("ref", row["reference"]))
+        if pd.notna(row[f"{prefix}_time"]) and _is_worth_telling(row["stack"], other)
+    ]  # fmt: skip
+    yield from (sentence for *_, sentence in sorted(found, key=lambda item: item[:3]))
+
+
+def _is_worth_telling(stack: str, other: str) -> bool:
+    """Nobody runs the attention of old: how much faster than it something is says something of attention kernels alone."""
+    return other not in ATTENTION_OF_OLD or is_attention_kernel(stack)
+
+
+def _is_of_reference(row: dict[Any, Any], prefix: str) -> bool:
+    return prefix == "ref" or row["stack"] == row["reference"]
 
 
 def _comparison(row: dict[Any, Any], prefix: str, other: str) -> str:
-    word, speedup = row[f"{prefix}_verdict"], row[f"{prefix}_speedup"]
-    low, high, pairs = row[f"{prefix}_low"], row[f"{prefix}_high"], int(row[f"{prefix}_pairs"])
+    over, pairs = [row[f"{prefix}_time{end}"] for end in ("", "_low", "_high")], int(row[f"{prefix}_pairs"])
     who, other = f"{readable(row['stack'])} on {readable(row['group'])}", readable(other)
-    inverted = word == "SLOWER"
-    values = [1 / value for value in (speedup, high, low)] if inverted else [speedup, low, high]
-    median, *interval = with_interval(*values).split(" ", 1)
-    size = " ".join([f"{median}{TIMES}", *interval])
     trials = f"{pairs} paired {'trial' if pairs == 1 else 'trials'}"
     trials += ", on a machine that was not quiet" if row["doubt"] else ""
-    if word in _VERBS:
-        return f"{who} is {size} {_VERBS[word]} {other} ({trials})."
-    middle = "makes no difference to" if word == "SAME" else "cannot be told from"
-    return f"{who} {middle} {other}: {size} ({trials})."
+    if row[f"{prefix}_verdict"] in ("FASTER", "SLOWER"):
+        return f"{who} is {pace(*over)} than {other} ({trials})."
+    middle = "makes no difference to" if row[f"{prefix}_verdict"] == "SAME" else "cannot be told from"
+    return f"{who} {middle} {other}: {factor_words(*over)} its time ({trials})."
 
 
-def _first_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the baseline run, or of the group's first where the baseline has none."""
-    baseline = rows[rows["is_baseline"]]
-    chosen = baseline if len(baseline) else rows
-    return chosen[chosen["run_id"] == chosen["run_id"].iloc[0]]
+def _what_users_run(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the group's run out of the box; where it has none, of its baseline or first, the attention of old last."""
+    rows = rows.assign(is_own=rows["stack"] == OUT_OF_THE_BOX, is_used=~rows["stack"].isin(ATTENTION_OF_OLD))
+    for column in ("is_own", "is_used", "is_baseline"):
+        rows = rows[rows[column]] if rows[column].any() else rows
+    return rows[rows["run_id"] == rows["run_id"].iloc[0]]

@@ -32,6 +32,9 @@ MIN_EFFECT = 0.02
 BETWEEN_STAGES = "between stages"
 """What of a generation lies in no stage."""
 
+PREFIXES = ("box", "ref")
+"""Of columns about the workload out of the box, and about the user's reference."""
+
 _KEYS = ["run_id", "group", "workload", "stack"]
 
 
@@ -104,6 +107,18 @@ def latencies(runs: Runs) -> pd.DataFrame:
         row["doubt"] = doubts[run["run_id"]]
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def times_over(runs: Runs) -> pd.DataFrame:
+    """`latencies` with times over the other arm's in place of speed-ups; below 1 the run is faster.
+
+    Columns are ``box_time``, ``box_time_low``, ``box_time_high``, and ``ref_*`` alike.
+    """
+    frame = latencies(runs).copy()
+    for prefix in PREFIXES if len(frame) else ():
+        for name, speedup in (("time", "speedup"), ("time_low", "high"), ("time_high", "low")):
+            frame[f"{prefix}_{name}"] = 1 / frame.pop(f"{prefix}_{speedup}").astype(float)
+    return frame
 
 
 def doubt_of(record: Record) -> str | None:

@@ -19,6 +19,13 @@ RUN_COLUMNS = ("run_id", "group", "workload", "family", "scale", "execution", "s
 
 OUT_OF_THE_BOX = "out_of_the_box"
 
+ATTENTION_KERNELS = frozenset(
+    {"baseline_attention", "cudnn_attention", "eager_attention", "efficient_attention", "flash_attention"}
+)
+"""Optimizations that do nothing but choose what computes attention's core."""
+ATTENTION_OF_OLD = frozenset({"baseline_attention", "eager_attention"})
+"""Those that are there to be compared with; nobody generates with them."""
+
 _SHAPES_A_GROUP = ("scale", "execution", "device_name", "weights", "precision", "machine")
 
 
@@ -68,6 +75,11 @@ def reference_label(record: Record) -> str | None:
     """Label of the stack that the user named to compare with; None where none was named."""
     names = record.config.get("reference")
     return "+".join(names) or None if isinstance(names, Mapping) else None
+
+
+def is_attention_kernel(stack: str) -> bool:
+    """Whether a stack, named as in `run_facts`, is one attention kernel and nothing else; the library's own choice is one."""
+    return stack.split(" [", maxsplit=1)[0] in ATTENTION_KERNELS | {OUT_OF_THE_BOX}
 
 
 def is_exact(record: Record) -> bool | None:

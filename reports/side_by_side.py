@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from reports.breakdown import ESTIMATED, by_segment
-from reports.comparison import MIN_EFFECT, in_order, latencies, quiet_latencies
+from reports.comparison import MIN_EFFECT, in_order, quiet_latencies, times_over
 from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
 from reports.style import readable
@@ -65,11 +65,11 @@ def _latencies(runs: Runs) -> dict[str, Facts]:
 def _paired(runs: Runs) -> dict[str, dict[str, list[float | None]]]:
     """Of every run its time over another stack's, by that stack: median, low, high and how many pairs."""
     found: dict[str, dict[str, list[float | None]]] = {}
-    for row in latencies(runs).to_dict("records"):
+    for row in times_over(runs).to_dict("records"):
         for prefix, other in (("box", OUT_OF_THE_BOX), ("ref", row["reference"])):
-            if pd.notna(row[f"{prefix}_speedup"]):
-                ends = [row[f"{prefix}_{name}"] for name in ("speedup", "high", "low")]
-                ratios = [None if pd.isna(end) else 1 / end for end in ends]
+            if pd.notna(row[f"{prefix}_time"]):
+                ends = [row[f"{prefix}_{name}"] for name in ("time", "time_low", "time_high")]
+                ratios = [None if pd.isna(end) else end for end in ends]
                 found.setdefault(row["run_id"], {})[readable(other)] = [*ratios, int(row[f"{prefix}_pairs"])]
     return found
 

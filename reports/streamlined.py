@@ -33,7 +33,7 @@ def beside_published(runs: Runs) -> pd.DataFrame:
 
     Groups without a finished run of the workload out of the box are left out: there is nothing to relate their runs to. First
     the workload out of the box, then exact stacks, approximate ones, and what did not run; in each the hungriest first.
-    ``times_less`` and ``speedup`` are the workload's own figures over the stack's, ours and the published ones alike.
+    ``relative_memory`` and ``relative_time`` are the stack's figures over the workload's own; the published ones alike.
     """
     records = {record.run_id: (record, folder) for record, folder in zip(runs.records, runs.folders, strict=True)}
     known = [_row(runs, run, *records[run["run_id"]]) for run in in_order(runs).to_dict("records")]
@@ -54,10 +54,10 @@ def _related(rows: pd.DataFrame) -> pd.DataFrame:
     own = baseline.iloc[0]
     rows = rows.sort_values(["rank", "allocated_bytes"], ascending=[True, False], kind="stable")
     return rows.assign(
-        times_less=own["allocated_bytes"] / rows["allocated_bytes"],
-        speedup=own["seconds"] / rows["seconds"],
-        published_times_less=own["published_peak_bytes"] / rows["published_peak_bytes"],
-        published_speedup=own["published_s"] / rows["published_s"],
+        relative_memory=rows["allocated_bytes"] / own["allocated_bytes"],
+        relative_time=rows["seconds"] / own["seconds"],
+        published_relative_memory=rows["published_peak_bytes"] / own["published_peak_bytes"],
+        published_relative_time=rows["published_s"] / own["published_s"],
     )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from reports.latex import escaped, one_line
-from suite.units import AT_LEAST, NONE, TIMES, Unit, percent, ratio, rounded, unit_for, with_interval
+from reports.ratios import factor_words
+from suite.units import AT_LEAST, NONE, Unit, percent, rounded, unit_for, with_interval
 
 Cell = Callable[[dict[str, Any], Unit | None], str]
 
@@ -109,15 +110,11 @@ def quantity(
 
 
 def factor(header: str, name: str, ends: tuple[str, str] | None = None) -> Column:
-    """A ratio, written with a multiplication sign."""
+    """A ratio, written with a multiplication sign; the header names what is over what."""
 
     def cell(row: dict[str, Any], _: Unit | None) -> str:
-        if _missing(row[name]):
-            return NONE
-        if ends is None or _missing(row[ends[0]]):
-            return ratio(row[name])
-        median, rest = with_interval(row[name], row[ends[0]], row[ends[1]]).split(" ", 1)
-        return f"{median}{TIMES} {rest}"
+        low, high = (None, None) if ends is None else (row[end] for end in ends)
+        return NONE if _missing(row[name]) else factor_words(row[name], low, high)
 
     return Column(header, name, cell)
 

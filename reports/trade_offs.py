@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.comparison import in_order, latencies
+from reports.comparison import in_order, times_over
 from reports.estimates import estimates
 from reports.facts import OUT_OF_THE_BOX, is_exact
 from reports.memory import stage_peaks
@@ -70,10 +70,10 @@ def _beside_own(frame: pd.DataFrame) -> pd.DataFrame:
 def _times(runs: Runs) -> pd.DataFrame:
     """Time relative to the workload out of the box: its median and interval, the verdict, and how it is known."""
     found = [
-        {"run_id": row["run_id"], "relative_time": 1 / row["box_speedup"], "time_low": _over(row["box_high"]),
-         "time_high": _over(row["box_low"]), "verdict": row["box_verdict"], "time_is": "measured"}
-        for row in latencies(runs).to_dict("records")
-        if pd.notna(row["box_speedup"])
+        {"run_id": row["run_id"], "relative_time": row["box_time"], "time_low": row["box_time_low"],
+         "time_high": row["box_time_high"], "verdict": row["box_verdict"], "time_is": "measured"}
+        for row in times_over(runs).to_dict("records")
+        if pd.notna(row["box_time"])
     ]  # fmt: skip
     columns = ["run_id", "relative_time", "time_low", "time_high", "verdict", "time_is"]
     return pd.DataFrame([*found, *_estimated(runs)], columns=columns)
@@ -118,7 +118,3 @@ def fidelity_words(row: dict[Any, Any]) -> str:
     if row["is_exact"]:
         return f"{'exact' if error <= DOUBTFUL else 'not exact'} ({error:.0e})"
     return "changed"
-
-
-def _over(value: float | None) -> float | None:
-    return None if value is None or pd.isna(value) else 1 / value

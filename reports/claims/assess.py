@@ -25,6 +25,8 @@ CONTRADICTED = "Contradicted"
 NOT_BORNE_OUT = "Not borne out by an estimate (a roofline; nothing was timed)"
 """How a sentence about a claim begins: an estimate that disagrees contradicts nothing."""
 
+_SAME = ("source", "claim", "case", "reading", "basis", "hardware", "our_value", "verdict")
+"""Columns that are equal in rows which say the same."""
 _KEYS = ["source", "claim", "case", "reading", "basis", "verdict", "our_value"]
 
 
@@ -77,6 +79,7 @@ def _sentence(against: pd.DataFrame, *, is_partial: bool, is_estimate: bool) -> 
     ours = "; ".join(f"{row['ours']} ({row['reading']})" if row["reading"] else row["ours"] for row in rows[:3])
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
     note = f"; {first['note']}" if first["note"] else ""
+    note += f"; missing: {first['missing']}" if first["missing"] else ""
     return f"{start}{how}: {subject}{first['says']} ({first['published']}{trust}); ours: {ours}{more}{note}."
 
 
@@ -97,6 +100,7 @@ def _rows(
         return
     for place in places:
         evidence = place.asked_for(module.SOURCE.requests) if place.scale == PUBLISHED_SCALE else place
+        evidence = evidence.among(claim.models)
         for reading in check(evidence, case) if isinstance(claim.value, dict) else check(evidence):
             yield _row(source_name, name, claim, case, value, place, _of_scale(reading, place))
 
@@ -112,7 +116,9 @@ def _of_scale(reading: Reading, place: Evidence) -> Reading:
 def _row(
     source: str, name: str, claim: Claim, case: str, value: Number, place: Evidence, reading: Reading
 ) -> dict[str, Any]:
-    judgement = judge(claim, value, reading)
+    ran = place.workloads_of(reading.run_ids)
+    missing = [model for model in claim.models if model not in ran]
+    judgement = judge(claim, value, reading, missing)
     published = value if reading.published is None else reading.published
     interval = ""
     if reading.low is not None and reading.high is not None:
@@ -127,6 +133,7 @@ def _row(
         "verdict": judgement.verdict,
         "why": judgement.why,
         "note": reading.note,
+        "missing": ", ".join(missing),
         "runs": ", ".join(dict.fromkeys(run[:8] for run in reading.run_ids)),
         "published_value": published,
         "our_value": reading.value,
@@ -172,9 +179,7 @@ def _merged(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows as a frame; a count that several settings agree on is one row with all their runs."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        key = tuple(
-            str(row.get(column)) for column in ("source", "claim", "case", "reading", "basis", "hardware", "our_value")
-        )
+        key = tuple(str(row.get(column)) for column in _SAME)
         if key in kept:
             kept[key] = kept[key] | {
                 "runs": f"{kept[key]['runs']}, {row['runs']}",

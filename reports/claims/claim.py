@@ -38,6 +38,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What is claimed, as a sentence without its end."""
     value: Number | dict[str, Number]
     relation: Relation = "about"
+    models: tuple[str, ...] = ()
+    """Workloads that a claim with a quantifier (the largest of, each of) is over. Runs of some of them can refute it; only runs
+    of all of them can bear it out. Other workloads say nothing of it. Empty: a claim about one thing, or about its case.
+    """
     unit: str = ""
     """``share``, ``times``, ``GiB``, ``s``, ``flops``, ``parameters``, or words that follow a bare number."""
     seen: Seen

@@ -4,7 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -127,6 +127,15 @@ class Evidence:
             if all(case.request.get(key) == value for key, value in requests.get(case.workload, {}).items())
         ]  # fmt: skip
         return Evidence(self.runs, self.setting, self.swept, kept)
+
+    def among(self, models: Collection[str]) -> Evidence:
+        """With the runs of these workloads alone; all of them where none is named."""
+        kept = [case for case in self.cases if not models or case.workload in models]
+        return Evidence(self.runs, self.setting, self.swept, kept)
+
+    def workloads_of(self, run_ids: Collection[str]) -> set[str]:
+        """What was run in these runs."""
+        return {case.workload for case in self.swept if case.run_id in run_ids}
 
     def pairs(self, baseline: str, **wanted: Any) -> Iterator[tuple[Case, Case]]:
         """(`baseline`, Flash Attention) runs that differ in nothing else."""

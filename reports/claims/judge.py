@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.claims.claim import Claim, Number
+from reports.claims.claim import Claim, Number, Relation
 from reports.claims.evidence import Reading
 from suite.units import EN_DASH, is_number, percent, quantity, ratio, rounded
 
 Verdict = Literal["agrees", "differs", "not comparable", "not run"]
+
+_ELSEWHERE: Mapping[Relation, str] = {
+    "up_to": "where it may be larger",
+    "over": "where it may be less",
+    "range": "where it may lie outside",
+}
+"""What could yet be found in models that were not run, by what is claimed of all of them."""
 
 _BASE_UNITS = {"s": "s", "flops": "flops"}
 
@@ -21,23 +29,27 @@ class Judgement:
     """One line."""
 
 
-def judge(claim: Claim, published: Number, reading: Reading) -> Judgement:
+def judge(claim: Claim, published: Number, reading: Reading, missing: Sequence[str] = ()) -> Judgement:
     """Whether ours agrees with what was published.
 
     A number agrees when it, or any value of its interval, lies in the band that the claim's relation and tolerance span: around
     the number (``about``, and ``up_to`` for the largest of ours), above it (``over``), between its ends (``range``, for each of
     ours); ``exactly`` has no band. It differs when all of it lies outside.
+
+    With models of the claim's `missing`, it can differ (what exceeds an "up to" does so whatever the others do), never agree.
     """
     target = published if reading.published is None else reading.published
     ending = f"; {reading.note}" if reading.note else ""
     if reading.incomparable is not None:
         return Judgement("not comparable", reading.incomparable + ending)
+    if missing and not _is_refuted_by_some(claim, target, reading):
+        return Judgement("not run", _missing_words(claim, missing) + ending)
+    ending = f"; {_already_words(claim, missing)}{ending}" if missing else ending
     if claim.relation == "exactly":
         same = _listed(target) == _listed(reading.value)
         return Judgement("agrees" if same else "differs", ("the same" if same else "not the same") + ending)
     low, high = band(claim, target)
-    ends = (reading.low, reading.high)
-    own = [end for end in ends if end is not None and is_number(end)] or _listed(reading.value)
+    own = _extent(reading)
     every = claim.relation == "range"
     inside = low <= min(own) and max(own) <= high if every else max(own) >= low and min(own) <= high
     return Judgement("agrees" if inside else "differs", _distance(claim, target, reading, inside=inside) + ending)
@@ -49,6 +61,37 @@ def band(claim: Claim, published: Number) -> tuple[float, float]:
     if claim.relation == "over":
         return ends[0], float("inf")
     return min(ends) * (1 - claim.tolerance), max(ends) * (1 + claim.tolerance)
+
+
+def _is_refuted_by_some(claim: Claim, published: Number, reading: Reading) -> bool:
+    """Whether what some of the models show decides against a claim over all of them."""
+    low, high = band(claim, published)
+    own = _extent(reading)
+    if claim.relation == "up_to":
+        return min(own) > high
+    if claim.relation == "over":
+        return max(own) < low
+    return claim.relation == "range" and not (low <= min(own) and max(own) <= high)
+
+
+def _extent(reading: Reading) -> list[float]:
+    """The ends of its interval, or else its value or values."""
+    ends = (reading.low, reading.high)
+    return [end for end in ends if end is not None and is_number(end)] or _listed(reading.value)
+
+
+def _missing_words(claim: Claim, missing: Sequence[str]) -> str:
+    told = f"{_count_words(claim, missing)}; missing: {', '.join(missing)}"
+    elsewhere = _ELSEWHERE.get(claim.relation)
+    return f"{told}, {elsewhere}" if elsewhere else told
+
+
+def _already_words(claim: Claim, missing: Sequence[str]) -> str:
+    return f"already with {_count_words(claim, missing)}; missing: {', '.join(missing)}"
+
+
+def _count_words(claim: Claim, missing: Sequence[str]) -> str:
+    return f"{len(claim.models) - len(missing)} of {len(claim.models)} models"
 
 
 def number_words(claim: Claim, value: Number, unit: str | None = None) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from reports.ladder import ladders
 from reports.palette import FAINT, INK, WEIGHTS
 from reports.panels import shown, what_is_left_out
+from reports.ratios import amount, pace
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from suite.units import quantity, ratio
 
@@ -38,8 +39,8 @@ def caption(runs: Runs) -> str:
     kinds = " and ".join(dict.fromkeys(frame["time_is"].dropna()))
     measured = " Lines: 95 % intervals." if "measured" in kinds else ""
     ends = "; ".join(
-        f"{readable(str(group))}: {ratio(rows['relative_time'].dropna().iloc[-1])} the time and "
-        f"{ratio(rows['relative_memory'].dropna().iloc[-1])} the memory with all of them"
+        f"{readable(str(group))}: {pace(rows['relative_time'].dropna().iloc[-1])} and "
+        f"{amount(rows['relative_memory'].dropna().iloc[-1])} memory with all of them"
         for group, rows in frame.groupby("group", sort=False)
         if rows["relative_time"].notna().any() and rows["relative_memory"].notna().any()
     )
@@ -52,8 +53,8 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     parts = [
-        f"{row['group']} rung {row['rung']} {row['added']}: time {ratio(row['relative_time'])}, memory "
-        f"{ratio(row['relative_memory'])}"
+        f"{row['group']} rung {row['rung']} {row['added']}: {pace(row['relative_time'])}, "
+        f"{amount(row['relative_memory'])} memory"
         for row in data(runs).to_dict("records")
         if row["outcome"] == "ok"
     ]

@@ -45,7 +45,7 @@ def caption(runs: Runs) -> str:
     return (
         f"Time by operator class as a share of the baseline's whole time (baseline: {baselines}); a bar that ends below 1 "
         "needs less operator time than the baseline. Each bar is a run of its own, so small differences between bars are "
-        "drift between runs: the paired speed-ups say what is certain." + what_is_left_out(frame, _room(frame))
+        "drift between runs: the paired times say what is certain." + what_is_left_out(frame, _room(frame))
     )
 
 

@@ -15,8 +15,9 @@ from reports.labels import label_points
 from reports.palette import RULE
 from reports.panels import what_is_left_out
 from reports.pareto import pareto
+from reports.ratios import amount, judged_pace
 from reports.style import legend_on_top, new_figure, readable
-from suite.units import quantity, ratio
+from suite.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +62,8 @@ def caption(runs: Runs) -> str:
 def alt_text(runs: Runs) -> str:
     frame = data(runs)
     parts = [
-        f"{row['group']} {row['stack']}: time {ratio(row['relative_time'])}, memory {ratio(row['relative_memory'])}, output "
-        f"{row['output']}"
+        f"{row['group']} {row['stack']}: {judged_pace(row['relative_time'], row['verdict'])}, "
+        f"{amount(row['relative_memory'])} memory, output {row['output']}"
         for row in frame[frame["dominated_by"].isna()].to_dict("records")
     ]
     return "Scatter of time and memory. Not dominated: " + "; ".join(parts[:24]) + "."

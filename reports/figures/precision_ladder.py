@@ -13,6 +13,7 @@ from reports.facts import OUT_OF_THE_BOX
 from reports.palette import BAND, FAINT, INK
 from reports.panels import shown, what_is_left_out
 from reports.precision_ladder import precision_ladder
+from reports.ratios import amount, judged_pace
 from reports.style import legend_on_top, new_figure, readable
 from suite.units import quantity, ratio, rounded
 
@@ -53,8 +54,8 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     parts = [
-        f"{row['group']} {row['stack']}: time {ratio(row['relative_time'])}, memory {ratio(row['relative_memory'])}, output "
-        f"{row['output']}"
+        f"{row['group']} {row['stack']}: {judged_pace(row['relative_time'], row['verdict'])}, "
+        f"{amount(row['relative_memory'])} memory, output {row['output']}"
         for row in data(runs).to_dict("records")
         if row["outcome"] == "ok"
     ]
@@ -90,7 +91,7 @@ def draw(runs: Runs) -> Figure | None:
     for axes, (group, rows) in zip(panels, groups, strict=True):
         _draw_group(axes, rows.to_dict("records"), _columns(frame))
         axes.set_title(readable(str(group)))
-    panels[-1].set_xlabel("over out of the box")
+    panels[-1].set_xlabel("time and peak memory over out of the box")
     _set_limits(panels[0], frame)
     legend_on_top(figure, _legend())
     return figure

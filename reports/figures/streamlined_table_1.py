@@ -10,6 +10,7 @@ import pandas as pd
 
 from reports.facts import OUT_OF_THE_BOX
 from reports.palette import FAINT, INK, WEIGHTS
+from reports.ratios import amount
 from reports.streamlined import beside_published
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from suite.units import ratio
@@ -25,7 +26,7 @@ TITLE = "Memory of Streamlined Inference, its parts and its rivals"
 
 GIB = 1024**3
 EXACT, APPROXIMATE = "#0a7abf", "#e0701a"
-GIB_AT, LESS_AT = 17, 44
+GIB_AT, OVER_AT = 17, 44
 """Right edges of the two columns of numbers beside a panel, in points from it."""
 _COLUMNS = 3
 _DIAMOND: dict[str, Any] = {"marker": "D", "color": "white", "markersize": 3.2, "markeredgecolor": INK,
@@ -40,10 +41,10 @@ def data(runs: Runs) -> pd.DataFrame:
 def caption(runs: Runs) -> str:
     frame = data(runs)
     return (
-        "Peak of allocated memory of one generation and how many times less it is than the workload's own. Grey: weights; "
+        "Peak of allocated memory of one generation, and what it is over the workload's own. Grey: weights; "
         "colour: what lives beside them at the peak, blue where the output must be the same to rounding, orange where it may "
         "change. Line: up to the reserved memory. Diamonds: peaks as Zhan et al. 2024 print them, their GB read as GiB, with "
-        "their factor; they count more than what is allocated, so factors compare and sizes do not. "
+        "their ratio; they count more than what is allocated, so ratios compare and sizes do not. "
         + _published_words(frame)
         + _not_drawn(frame)
     )
@@ -52,20 +53,20 @@ def caption(runs: Runs) -> str:
 def alt_text(runs: Runs) -> str:
     frame = data(runs)
     parts = [
-        f"{_title(row)} {row['stack']}: {row['allocated_bytes'] / GIB:.2f} GiB, {ratio(row['times_less'])} less"
+        f"{_title(row)} {row['stack']}: {row['allocated_bytes'] / GIB:.2f} GiB, {amount(row['relative_memory'])}"
         for row in frame[frame["allocated_bytes"].notna()].to_dict("records")
     ]
     return "Bars of peak memory by stack. " + "; ".join(parts[:40]) + "."
 
 
 def _published_words(frame: pd.DataFrame) -> str:
-    rows = frame[frame["published_times_less"].notna() & (frame["stack"] != OUT_OF_THE_BOX)]
+    rows = frame[frame["published_relative_memory"].notna() & (frame["stack"] != OUT_OF_THE_BOX)]
     told = [
-        f"{readable(row['stack'])} on {_title(row)} {ratio(row['times_less'])} (published "
-        f"{ratio(row['published_times_less'])})"
-        for row in rows[rows["times_less"].notna()].to_dict("records")
+        f"{readable(row['stack'])} on {_title(row)} {amount(row['relative_memory'])} (published: "
+        f"{amount(row['published_relative_memory'])})"
+        for row in rows[rows["relative_memory"].notna()].to_dict("records")
     ]
-    return f"Factors: {'; '.join(told)}." if told else ""
+    return f"Memory: {'; '.join(told)}." if told else ""
 
 
 def _stacks_that_ran(frame: pd.DataFrame) -> list[str]:
@@ -104,9 +105,9 @@ def _order(rows: pd.DataFrame) -> list[str]:
     means = rows.groupby("stack", sort=False).agg(
         itself=("stack", lambda names: names.iloc[0] != OUT_OF_THE_BOX),
         approximate=("is_exact", lambda flags: not all(flag is not False for flag in flags)),
-        times_less=("times_less", "mean"),
+        eased=("relative_memory", lambda ratios: -ratios.mean()),
     )
-    return list(means.sort_values(["itself", "approximate", "times_less"], kind="stable").index)
+    return list(means.sort_values(["itself", "approximate", "eased"], kind="stable").index)
 
 
 def _draw_group(axes: Axes, rows: pd.DataFrame, order: list[str]) -> None:
@@ -122,7 +123,7 @@ def _draw_group(axes: Axes, rows: pd.DataFrame, order: list[str]) -> None:
     axes.set_title(_title(rows.iloc[0]).replace(", ", "\n"))
     axes.set_xlabel("peak memory (GiB)")
     bars_from_zero(axes)
-    for place, words in ((GIB_AT, "GiB"), (LESS_AT, "less")):
+    for place, words in ((GIB_AT, "GiB"), (OVER_AT, "of own")):
         _beside(axes, words, (place, -0.9), FAINT)
     axes.set_xlim(0, 1.33 * rows[["allocated_bytes", "reserved_bytes", "published_peak_bytes"]].max().max() / GIB)
 
@@ -138,10 +139,10 @@ def _draw_run(axes: Axes, row: dict[Any, Any], at: int) -> None:
     is_itself = row["stack"] == OUT_OF_THE_BOX
     if pd.notna(row["published_peak_bytes"]):
         axes.plot(row["published_peak_bytes"] / GIB, at, **_DIAMOND)
-        words = f"{row['published_peak_bytes'] / GIB:.1f}" if is_itself else ratio(row["published_times_less"])
+        words = f"{row['published_peak_bytes'] / GIB:.1f}" if is_itself else ratio(row["published_relative_memory"])
         axes.annotate(words, (row["published_peak_bytes"] / GIB, at), (4, 0), textcoords="offset points",
                       va="center_baseline", fontsize=5.5, color=FAINT)  # fmt: skip
-    for place, words in ((GIB_AT, f"{allocated:.1f}"), (LESS_AT, "" if is_itself else ratio(row["times_less"]))):
+    for place, words in ((GIB_AT, f"{allocated:.1f}"), (OVER_AT, "" if is_itself else ratio(row["relative_memory"]))):
         _beside(axes, words, (place, at), INK)
 
 
@@ -164,5 +165,5 @@ def _legend(frame: pd.DataFrame) -> dict[str, Any]:
         found["output may change"] = Patch(facecolor=APPROXIMATE)
     if frame["reserved_bytes"].notna().any():
         found["reserved"] = Line2D([], [], color=FAINT, linewidth=0.8)
-    found["published, with its factor"] = Line2D([], [], linestyle="none", **_DIAMOND)
+    found["published, with its ratio"] = Line2D([], [], linestyle="none", **_DIAMOND)
     return found

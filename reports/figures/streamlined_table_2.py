@@ -11,9 +11,10 @@ import pandas as pd
 from reports.facts import OUT_OF_THE_BOX
 from reports.palette import FAINT, INK
 from reports.panels import note_beside, shown, what_is_left_out
+from reports.ratios import amount
 from reports.streamlined_quality import beside_published_scores
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
-from suite.units import percent, ratio
+from suite.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     parts = [
-        f"{row['group']} {row['stack']}: {_words(row) or 'no distance'}, FLOPs {ratio(row['relative_work'])}"
+        f"{row['group']} {row['stack']}: {_words(row) or 'no distance'}, {amount(row['relative_work'])} work"
         for row in data(runs).to_dict("records")
         if row["stack"] != OUT_OF_THE_BOX
     ]

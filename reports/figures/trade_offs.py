@@ -12,6 +12,7 @@ from reports.comparison import MIN_EFFECT
 from reports.facts import OUT_OF_THE_BOX
 from reports.palette import BAND, FAINT, INK, VERDICT_COLOURS, WEIGHTS
 from reports.panels import note_beside, shown, what_is_left_out
+from reports.ratios import amount, judged_pace
 from reports.style import bars_from_zero, legend_on_top, new_figure, readable
 from reports.trade_offs import fidelity_words, trade_offs
 from suite.units import quantity, ratio
@@ -48,9 +49,10 @@ def caption(runs: Runs) -> str:
 
 def alt_text(runs: Runs) -> str:
     parts = [
-        f"{row['group']} {row['stack']}: memory {ratio(row['relative_memory'])}, time {ratio(row['relative_time'])}, "
-        f"output {fidelity_words(row)}"
+        f"{row['group']} {row['stack']}: {amount(row['relative_memory'])} memory, "
+        f"{judged_pace(row['relative_time'], row['verdict'])}, output {fidelity_words(row)}"
         for row in data(runs).to_dict("records")
+        if row["stack"] != OUT_OF_THE_BOX
     ]
     return "Bars of memory, dots of time and of fidelity. " + "; ".join(parts[:24]) + "."
 
@@ -110,8 +112,7 @@ def _time(axes: Axes, rows: dict[float, dict[Any, Any]]) -> None:
             row["relative_time"], at, "o", color=colour, markersize=3.6, markeredgecolor="white", markeredgewidth=0.4
         )
         edge = row["relative_time"] if pd.isna(row["time_high"]) else max(row["time_high"], row["relative_time"])
-        verdict = "" if pd.isna(row["verdict"]) else f" {row['verdict'].lower()}"
-        note_beside(axes, f"{ratio(row['relative_time'])}{verdict}", (edge, at))
+        note_beside(axes, judged_pace(row["relative_time"], row["verdict"]), (edge, at))
     axes.grid(axis="x")
     left, right = axes.get_xlim()
     axes.set_xlim(left, right + 0.6 * (right - left))  # room for the words

@@ -1,5 +1,7 @@
 """Trials of more than one kind, or other work on the machine: the latency is of what the machine did as well."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator

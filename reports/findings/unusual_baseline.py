@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from reports.comparison import latencies
 from reports.facts import OUT_OF_THE_BOX
 from reports.findings.finding import Finding
+from reports.ratios import pace
 from reports.style import readable
-from suite.units import TIMES, ratio
+from suite.units import TIMES
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -33,6 +34,6 @@ def find(runs: Runs) -> Iterator[Finding]:
             yield Finding(
                 row["run_id"],
                 times,
-                f"over {readable(row['reference'])} it is {ratio(row['ref_speedup'])} as fast, over the workload "
-                f"out of the box {ratio(row['box_speedup'])}.",
+                f"it is {pace(1 / row['ref_speedup'])} than {readable(row['reference'])}, beside the workload out of the box "
+                f"{pace(1 / row['box_speedup'])}.",
             )

@@ -34,7 +34,7 @@ COLUMNS = (
     quantity("Time an item", "seconds", "s"),
     number("USD an item", "usd"),
     number("USD per 1,000", "usd_per_1000"),
-    factor("Over out of the box", "relative_usd"),
+    factor("Price over out of the box", "relative_usd"),
     number("kWh per 1,000", "kwh_per_1000"),
     text("Energy is", "energy_is"),
     number("USD an hour", "usd_per_hour"),

@@ -1,4 +1,4 @@
-"""Latency of a generation: median with its interval, and paired speed-ups with a verdict."""
+"""Latency of a generation: median with its interval, and paired ratios with a verdict."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.comparison import latencies
+from reports.comparison import times_over
 from reports.table import count, factor, quantity, text
 
 if TYPE_CHECKING:
     from reports.runs import Runs
 
 SECTION, ORDER = "optimizations", 10
-TITLE = "Latency and speed-up"
+TITLE = "Latency"
 CAPTION = (
-    "Latency of one whole generation in the quiet pass: median of the trials with its 95 % interval. Speed-ups are medians of "
-    "the ratios of paired, interleaved trials; above 1 the stack is faster. SAME: the whole interval is within 2 % of 1. "
+    "Latency of one whole generation in the quiet pass: median of the trials with its 95 % interval. Times over others are "
+    "medians of the ratios of paired, interleaved trials; below 1 the stack is faster. SAME: all of it is within 2 % of 1. "
     "UNCLEAR: the trials do not decide it. Machine not quiet: the trials were of more than one kind, or other work took cores; "
     "the findings tell the evidence, and trials that were set aside are not counted."
 )
@@ -28,17 +28,17 @@ COLUMNS = (
     quantity("Median [95 % interval]", "median_s", "s", ("low_s", "high_s")),
     quantity("Min", "min_s", "s", unit_from="median_s"),
     quantity("Max", "max_s", "s", unit_from="median_s"),
-    factor("Speed-up over out of the box", "box_speedup", ("box_low", "box_high")),
+    factor("Time over out of the box", "box_time", ("box_time_low", "box_time_high")),
     text("Verdict", "box_verdict"),
     text("Reference", "reference"),
-    factor("Speed-up over reference", "ref_speedup", ("ref_low", "ref_high")),
+    factor("Time over reference", "ref_time", ("ref_time_low", "ref_time_high")),
     text("Verdict", "ref_verdict"),
 )
 
 
 def build(runs: Runs) -> pd.DataFrame:
     """A row for each finished run; seconds."""
-    found = latencies(runs)
+    found = times_over(runs)
     return (
         found.assign(machine=found["doubt"].map(lambda doubt: "not quiet" if doubt else None)) if len(found) else found
     )

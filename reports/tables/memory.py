@@ -16,7 +16,7 @@ SECTION, ORDER = "memory", 10
 TITLE = "Peak memory"
 CAPTION = (
     "Peak of each stage and of the whole generation, with the weights and activations that were live at it. The last column "
-    "is the peak relative to the same stage of the group's baseline run; below 1 the stack needs less."
+    "is the peak over that of the same stage of the group's baseline run; below 1 the stack needs less."
 )
 COLUMNS = (
     text("Workload", "group"),
@@ -26,7 +26,7 @@ COLUMNS = (
     quantity("Peak", "peak_bytes", "bytes"),
     quantity("Weights", "weights_bytes", "bytes", unit_from="peak_bytes"),
     quantity("Activations", "activations_bytes", "bytes", unit_from="peak_bytes"),
-    factor("Relative to baseline", "relative"),
+    factor("Peak over baseline", "relative"),
 )
 
 

@@ -23,8 +23,8 @@ CAPTION = (
 COLUMNS = (
     text("Workload", "group"),
     text("Stack", "stack"),
-    factor("Relative time", "relative_time", ("time_low", "time_high")),
-    factor("Relative peak", "relative_memory"),
+    factor("Time over out of the box", "relative_time", ("time_low", "time_high")),
+    factor("Peak over out of the box", "relative_memory"),
     quantity("Peak", "peak_bytes", "bytes"),
     text("Output", "output"),
     number("PSNR (dB)", "psnr_db"),

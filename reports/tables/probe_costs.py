@@ -24,7 +24,7 @@ COLUMNS = (
     text("Probe", "probe"),
     quantity("Watched", "watched_s", "s"),
     quantity("Quiet", "quiet_s", "s", unit_from="watched_s"),
-    factor("Slowdown", "slowdown"),
+    factor("Watched over quiet", "slowdown"),
 )
 
 

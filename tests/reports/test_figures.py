@@ -8,6 +8,7 @@ reports.figures.operator_breakdown_relative, reports.figures.sequence_length, re
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from reports.figures import (
     operator_breakdown_relative,
     sequence_length,
     speedup,
+    trade_offs,
 )
 from reports.loading import load
 from reports.runs import Runs
@@ -148,12 +150,16 @@ def test_speedup_is_the_median_ratio_of_paired_trials(runs: Runs) -> None:
         ratios = [seconds["reference"][trial] / value for trial, value in seconds["stack"].items()]
         assert len(ratios) == 10
         if row["stack"] == "baseline_attention":
-            assert pd.isna(row["ref_speedup"])
+            assert pd.isna(row["ref_time"])
         else:
-            assert row["ref_speedup"] == pytest.approx(np.median(ratios))
-            assert min(ratios) <= row["ref_low"] <= row["ref_speedup"] <= row["ref_high"] <= max(ratios)
+            assert 1 / row["ref_time"] == pytest.approx(np.median(ratios))
+            assert 1 / max(ratios) <= row["ref_time_low"] <= row["ref_time"] <= row["ref_time_high"] <= 1 / min(ratios)
     words = frame.set_index(["workload", "stack"])["ref_verdict"]
     assert words["stable_diffusion", "flash_attention"] == "FASTER"
+
+
+def test_what_trials_do_not_decide_is_not_told_as_faster_or_slower(runs: Runs) -> None:
+    assert re.search(r"parti baseline_attention: [^;]* memory, 1\.02\S unclear, output", trade_offs.alt_text(runs))
 
 
 def test_runs_without_data_draw_nothing(tmp_path: Path) -> None:

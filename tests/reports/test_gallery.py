@@ -48,7 +48,7 @@ def test_every_study_that_has_runs_has_a_section(made: Gallery) -> None:
     section = sections(made.page)["shown"]
     assert "What it says." in section
     assert "\n    python run.py study=shown\n" in section
-    assert section.index("place/shown-speedup.svg") < section.index("**Latency and speed-up.**")
+    assert section.index("place/shown-speedup.svg") < section.index("**Latency.**")
     assert section.count("\n| parti") == 3, "a row for each of the synthetic study's stacks that apply"
     for name in made.shown:
         assert f"[{name}](#{name})" in made.page

@@ -133,8 +133,8 @@ def test_the_figure_and_the_table_tell_every_rung(simulated: Path) -> None:
     with house_style():
         drawn = draw_figure(figure, runs)
     assert drawn is not None
-    assert f"animatediff: 0.250{TIMES} the time and 0.300{TIMES} the memory with all of them" in drawn.caption
-    assert f"animatediff rung 2 vae_slicing: time 0.500{TIMES}, memory 0.250{TIMES}" in drawn.alt_text
+    assert f"animatediff: 4.00{TIMES} faster and 3.33{TIMES} less memory with all of them" in drawn.caption
+    assert f"animatediff rung 2 vae_slicing: 2.00{TIMES} faster, 4.00{TIMES} less memory" in drawn.alt_text
     built = build_table(table, runs)
     assert built is not None
     rows = [dict(zip(built.rendered.headers, row, strict=True)) for row in built.rendered.rows]

@@ -153,5 +153,8 @@ def test_the_figure_names_what_nothing_dominates_and_no_name_lies_on_another(stu
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
     exhibit = draw_figure(figure, runs)
     assert exhibit is not None
-    assert "animatediff small: time 1.50\N{MULTIPLICATION SIGN}" in exhibit.alt_text
+    assert (
+        "animatediff small: 1.50\N{MULTIPLICATION SIGN} slower, 4.00\N{MULTIPLICATION SIGN} less memory"
+        in exhibit.alt_text
+    )
     assert pd.notna(pareto(runs)["relative_time"]).all()

@@ -4,6 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOptionalOperand=false, reportReturnType=false
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise, product
 
@@ -78,15 +79,20 @@ def sequence_length_variation(evidence: Evidence) -> Iterator[Reading]:
 
 
 def temporal_share_of_attention(evidence: Evidence) -> Iterator[Reading]:
+    shares: dict[str, dict[Case, float]] = defaultdict(dict)
     for case, kinds, words in _temporal_and_spatial(evidence, "seconds"):
         for among, whole in (
             ("all attention", kinds.sum()),
             ("temporal and spatial attention", kinds[["temporal", "spatial"]].sum()),
         ):
-            yield Reading(
-                value=float(kinds["temporal"] / whole), basis=evidence.time_basis, run_ids=(case.run_id,),
-                words=f"{case.workload}, {case.stack}, {words}, of {among}",
-            )  # fmt: skip
+            shares[f"{case.stack}, {words}, of {among}"][case] = float(kinds["temporal"] / whole)
+    for words, by_case in shares.items():
+        least = sorted(by_case, key=lambda case: by_case[case])
+        told = ", ".join(f"{case.workload} {percent(by_case[case])}" for case in least)
+        yield Reading(
+            value=by_case[least[0]], basis=evidence.time_basis, words=words, note=told,
+            run_ids=tuple(case.run_id for case in least),
+        )  # fmt: skip
 
 
 def temporal_over_spatial_time(evidence: Evidence) -> Iterator[Reading]:

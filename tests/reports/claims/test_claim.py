@@ -6,6 +6,7 @@ For the mirror: reports.claims.architecture is tested with the inventory, report
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_a_claim_has_a_check_and_a_command_or_neither(name: str) -> None:
     public = {key for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")}
     own = {key for key in public if getattr(module, key).__module__ == module.__name__}
     assert own <= set(source.claims)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_with_a_quantifier_names_the_models_that_it_is_over(name: str) -> None:
+    known = {path.stem for path in Path("conf/workload").glob("*.yaml")}
+    for key, claim in source_modules()[name].SOURCE.claims.items():
+        if claim.relation in ("up_to", "over", "range"):
+            assert claim.models, key
+        assert set(claim.models) <= known, key
 
 
 def test_every_published_figure_is_kept() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from reports.claims.claim import Claim, Number
@@ -40,6 +41,41 @@ def test_every_value_must_lie_in_a_range() -> None:
     assert verdict("range", [1.1, 2.5], [1.0, 2.7]) == "agrees"
     assert verdict("range", [1.1, 2.5], [0.9, 2.0]) == "differs"
     assert verdict("range", [1.1, 2.5], [1.2, 2.8]) == "differs"
+
+
+@pytest.mark.parametrize(
+    ("relation", "published", "ours", "of_all", "of_some"),
+    [
+        ("up_to", 0.44, 0.42, "agrees", "not run"),
+        ("up_to", 0.44, 0.20, "differs", "not run"),  # the largest may be another's
+        ("up_to", 0.44, 0.60, "differs", "differs"),  # whatever the others do
+        ("over", 0.60, 0.90, "agrees", "not run"),
+        ("over", 0.60, 0.40, "differs", "differs"),
+        ("range", [1.1, 2.5], [1.2, 2.0], "agrees", "not run"),
+        ("range", [1.1, 2.5], [1.2, 4.0], "differs", "differs"),
+        ("about", 2.0, 2.0, "agrees", "not run"),
+        ("about", 2.0, 4.0, "differs", "not run"),
+        ("exactly", 3.0, 3.0, "agrees", "not run"),
+        ("exactly", 3.0, 4.0, "differs", "not run"),
+    ],
+)
+def test_some_of_the_models_can_refute_and_never_bear_out(
+    relation: str, published: Number, ours: Number, of_all: str, of_some: str
+) -> None:
+    over_two = msgspec.structs.replace(claim(relation, published), models=("a", "b"))
+    reading = Reading(value=ours, basis="measured", run_ids=("x",), note="a 1")
+    assert judge(over_two, published, reading).verdict == of_all
+    judgement = judge(over_two, published, reading, missing=["b"])
+    assert judgement.verdict == of_some
+    assert "1 of 2 models; missing: b" in judgement.why
+    assert judgement.why.endswith("; a 1")
+
+
+def test_an_interval_that_reaches_the_bound_refutes_nothing_for_some() -> None:
+    over_two = msgspec.structs.replace(claim("up_to", 2.0), models=("a", "b"))
+    for low, expected in ((2.1, "not run"), (2.3, "differs")):
+        reading = Reading(value=2.5, low=low, high=2.9, basis="measured", run_ids=("x",))
+        assert judge(over_two, 2.0, reading, missing=["b"]).verdict == expected
 
 
 def test_lists_are_compared_item_by_item() -> None:

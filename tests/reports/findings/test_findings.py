@@ -2,8 +2,8 @@
 
 Names for the mirror: reports.findings.finding, reports.findings.launch_bound, reports.findings.synchronization_in_step,
 reports.findings.outside_parts, reports.findings.decode_peak, reports.findings.dominant_class, reports.findings.copies,
-reports.findings.precision_left, reports.findings.unusual_baseline, reports.findings.unsteady_trials,
-reports.tables.findings.
+reports.findings.peak_held, reports.findings.precision_left, reports.findings.unusual_baseline,
+reports.findings.unsteady_trials, reports.tables.findings.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from reports.exhibits import name_of
+from reports.findings import peak_held
 from reports.findings.finding import Finding, finding_modules
 from reports.loading import load
 from reports.runs import Runs
@@ -83,6 +84,64 @@ def test_decode_peak(decode: int, is_found: bool, tmp_path: Path) -> None:
     assert all("100 MiB" in result.evidence and "denoise step" in result.evidence for result in results)
 
 
+def save_peaks(folder: Path, stack: str | None, workload: str = "toy", **sizes: int) -> None:
+    """A run whose stages peak at so many MiB, and whose generation does at the largest."""
+    stages = {"generate": max(sizes.values())} | sizes
+    save_run(
+        folder,
+        workload,
+        stack,
+        peaks=[{"stage": name, "allocated_bytes": size * 2**20} for name, size in stages.items()],
+    )
+
+
+@pytest.mark.parametrize(
+    ("stack", "denoise", "decode", "is_found"),
+    [
+        ("operator_grouping", 50, 100, True),  # saved where the peak is not
+        ("operator_grouping", 80, 100, True),  # saved nowhere, though that is what it is for
+        ("operator_grouping", 50, 99, False),  # a lower peak
+        ("operator_grouping", 50, 120, True),
+        ("bf16", 78, 100, True),  # 2.5 % off a stage
+        ("bf16", 79, 100, False),  # 1.25 %, and it is not there for memory
+        ("bf16", 80, 100, False),
+    ],
+)
+def test_a_stage_that_holds_the_peak(stack: str, denoise: int, decode: int, is_found: bool, tmp_path: Path) -> None:
+    save_peaks(tmp_path, None, denoise_step=80, decode=100)
+    save_peaks(tmp_path, stack, denoise_step=denoise, decode=decode)
+    results = found("peak_held", load(tmp_path))
+    assert [(result.run_id, result.value) for result in results] == [(f"toy-{stack}", decode / 100)] * is_found
+    for result in results:
+        assert f"the peak is {decode} MiB, no less than out of the box (100 MiB): decode holds it" in result.evidence
+        saved = f"denoise step needs {denoise:.1f} MiB in place of 80.0 MiB"
+        assert result.evidence.endswith(f"; {saved if denoise < 80 else 'no stage needs less'}.")
+
+
+def test_the_holder_is_named_as_it_is_now(tmp_path: Path) -> None:
+    save_peaks(tmp_path, None, denoise_step=100, decode=90)
+    save_peaks(tmp_path, "operator_grouping", denoise_step=40, decode=100)
+    save_peaks(tmp_path, "vae_slicing", denoise_step=100, decode=100, text_encode=10)
+    one, two = found("peak_held", load(tmp_path))
+    assert "decode holds it; denoise step needs 40.0 MiB in place of 100 MiB" in one.evidence
+    assert "denoise step and decode hold it" in two.evidence
+
+
+def test_a_peak_is_held_beside_a_run_out_of_the_box_of_the_same_group_and_counter(tmp_path: Path) -> None:
+    save_peaks(tmp_path / "alone", "operator_grouping", denoise_step=50, decode=100)
+    assert not found("peak_held", load(tmp_path / "alone"))
+    save_peaks(tmp_path / "other", None, workload="another", denoise_step=80, decode=100)
+    save_peaks(tmp_path / "other", "operator_grouping", denoise_step=50, decode=100)
+    assert not found("peak_held", load(tmp_path / "other"))
+    save_run(tmp_path / "counter", peaks=[{"stage": "decode", "resident_bytes": 100}])
+    save_peaks(tmp_path / "counter", "operator_grouping", denoise_step=50, decode=100)
+    assert not found("peak_held", load(tmp_path / "counter"))
+
+
+def test_what_is_said_to_be_for_memory_is_an_optimization() -> None:
+    assert {path.stem for path in Path("conf/optimization").glob("*.yaml")} >= peak_held.FOR_MEMORY
+
+
 def test_dominant_class_counts_projections_and_tells_both(tmp_path: Path) -> None:
     rows = [
         operator("attention", 30.0, kind="spatial", part="core"),
@@ -126,7 +185,7 @@ def test_a_baseline_that_nobody_runs(tmp_path: Path) -> None:
     assert (
         "flash_attention" in results
     )  # three times the math kernel's speed, and hardly more than the library's default
-    assert "over baseline attention it is" in results["flash_attention"].evidence
+    assert "faster than baseline attention, beside the workload out of the box" in results["flash_attention"].evidence
     assert "baseline_attention" not in results
 
 
@@ -134,8 +193,14 @@ def test_the_table_lets_the_largest_value_speak_and_counts_the_others(tmp_path: 
     for stack, decode in ((None, 200), ("vae_slicing", 90), ("feature_slicer", 300)):
         peaks = [{"stage": "denoise_step", "allocated_bytes": 100}, {"stage": "decode", "allocated_bytes": decode}]
         save_run(tmp_path, stack=stack, peaks=peaks)
-    (row,) = findings.build(load(tmp_path)).to_dict("records")
-    assert (row["name"], row["stack"], row["num_found"], row["num_runs"]) == ("decode_peak", "feature_slicer", 2, 3)
+    decode, held = findings.build(load(tmp_path)).to_dict("records")
+    assert (decode["name"], decode["stack"], decode["num_found"], decode["num_runs"]) == (
+        "decode_peak",
+        "feature_slicer",
+        2,
+        3,
+    )
+    assert (held["name"], held["stack"], held["num_found"], held["num_runs"]) == ("peak_held", "feature_slicer", 1, 3)
 
 
 def test_nothing_found_is_no_table(tmp_path: Path) -> None:
