@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.gpu_study.checks.setting import NUM_WARM, PAPER, Setting, Verdict, middle
 
 QUESTION = "Is the quiet latency that of a hand-written loop with CUDA events, within 1 %?"
-NUM_TRIALS = 15
+NUM_TRIALS = 10
 TOLERANCE = 0.01
 
 
