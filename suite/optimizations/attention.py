@@ -42,12 +42,14 @@ class AttentionKernel:
                 raise ConfigError(f"attention kernel {name}: one of {', '.join(KERNELS)} is accepted")
 
     def apply(self, workload: Workload) -> Handle:
-        from torch.nn.attention import SDPBackend, sdpa_kernel
+        from torch.nn.attention import SDPBackend
+
+        from suite.attention_backends import preferring
 
         if workload.placement.device == "cpu" and self.kernel not in CPU_KERNELS:
             raise UnsupportedError(f"the {self.kernel} attention kernel exists on GPUs only")
         order = [getattr(SDPBackend, KERNELS[name]) for name in (self.kernel, *self.fallback)]
         otherwise = f", {', then '.join(self.fallback)} where it refuses a call" if self.fallback else ""
         handle = Handle(f"scaled_dot_product_attention uses the {self.kernel} kernel{otherwise}")
-        handle.undo.enter_context(sdpa_kernel(order, set_priority=True))
+        handle.undo.enter_context(preferring(order))
         return handle

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Size, nn
-from torch.nn.attention import sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from suite.attention_backends import preferring
 from suite.attribution import taxonomy
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
@@ -168,7 +168,7 @@ class Observer(TorchDispatchMode):
         """Run it with the kernel that stands for the one a GPU would take, and call it that."""
         self._fused_kernel = kernel = cuda_kernel(call)
         try:
-            with sdpa_kernel(fake_backends(kernel), set_priority=True):
+            with preferring(fake_backends(kernel)):
                 return run()
         finally:
             self._core_kernel, self._fused_kernel = kernel, None

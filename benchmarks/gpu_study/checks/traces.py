@@ -13,7 +13,8 @@ from benchmarks.gpu_study.checks.setting import Verdict
 KEPT = ("schemaVersion", "deviceProperties", "displayTimeUnit", "traceEvents")
 """Of a trace's document; the rest is the environment."""
 MOST_BYTES = 200_000
-_PATH = re.compile(r"(?:/[\w.@+-]+){2,}")
+_PATH = re.compile(r"(?<!\w)(?:/[\w.@+-]+){2,}")
+"""Absolute ones: marks of stages and modules have slashes in them, too, and are to stay."""
 _UNWANTED = frozenset({"uuid", "pciBusId", "pciDeviceId", "pciDomainId", "hostname"})
 _UNREAD = frozenset({"Ev Idx", "Record function id", "Input Strides"})
 """Of an event's arguments; a fifth of a trace, and attribution asks for none of them."""

@@ -44,12 +44,14 @@ def test_a_scrubbed_trace_tells_of_no_machine_and_sums_to_the_same(tmp_path: Pat
             {"ph": "M", "name": "process_name", "pid": 1, "args": {"name": "/usr/bin/python3"}},
             {"ph": "X", "cat": "kernel", "name": "triton_fused", "ts": 1, "dur": 2,
              "args": {"kernel_file": "/tmp/inductor_someone/ab/cd.py", "grid": [1, 2], "share": "1/2"}},
+            {"ph": "X", "cat": "cpu_op", "name": "genscope/attention/spatial/vae.mid", "ts": 1, "dur": 2},
         ],
     }  # fmt: skip
     text = json.dumps(scrubbed(document))
     assert not [word for word in ("someone", "node-7", "GPU-1", "/tmp", "/usr") if word in text]
     assert "cd.py" in text
     assert '"1/2"' in text
+    assert "genscope/attention/spatial/vae.mid" in text
     real = real_trace("vit_small")
     plain = tmp_path / "trace.json"
     plain.write_bytes(gzip.decompress(real.read_bytes()))
