@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from suite import record_folder
-from suite.record import Outcome, Part, Record, Sample, WorkloadFacts
+from suite.record import Arm, Outcome, Part, Record, Sample, WorkloadFacts
 from suite.record_tables import TABLES
 
 A100 = {"name": "NVIDIA A100 80GB SXM"}
@@ -32,8 +32,9 @@ def save_run(
     samples: Sequence[Sample] = (),
     reference: str | None = None,
     gpu: str | None = None,
+    doubts: dict[str, str | None] | None = None,
 ) -> Path:
-    """One run: simulated on an A100, or measured on `gpu`."""
+    """One run: simulated on an A100, or measured on `gpu`; `doubts` are its arms with why each is to be doubted."""
     request = request or {}
     number = len(list(folder.glob("*"))) if folder.is_dir() else 0
     config = {"optimization": {name: {} for name in stack}, "device": {"precision": precision}}
@@ -44,6 +45,7 @@ def save_run(
         execution="measure" if gpu else "simulate", outcome=Outcome(status="ok"), request=request, config=config,
         workload=WorkloadFacts(name=workload, family=family, media=media, scale=scale, parts=parts or {}),
         environment=environment, samples=list(samples),
+        arms=[Arm(name=name, doubt=doubt) for name, doubt in (doubts or {}).items()],
     )  # fmt: skip
     rows = {"operators": operators, "attention": attention, "memory_peaks": peaks}
     tables = {name: pa.Table.from_pylist(list(kept), schema=TABLES[name]) for name, kept in rows.items() if kept}
@@ -77,5 +79,9 @@ def call(
     }  # fmt: skip
 
 
-def trials(seconds: Sequence[float], arm: str = "stack") -> list[Sample]:
-    return [Sample(metric="latency_s", value=value, trial=trial, arm=arm) for trial, value in enumerate(seconds)]
+def trials(seconds: Sequence[float], arm: str = "stack", *, aside: Collection[int] = ()) -> list[Sample]:
+    """Whole generations in order; `aside` are those that their run set aside."""
+    return [
+        Sample(metric="latency_s", value=value, trial=trial, arm=arm, set_aside=trial in aside)
+        for trial, value in enumerate(seconds)
+    ]
