@@ -1,7 +1,8 @@
 """What the page needs to lay any two runs or groups side by side: of every finished run its numbers, raw and in words.
 
 Intervals of single runs are each at the root of 95 %, so that a quotient of their ends holds both medians at once
-(`suite.statistics.unpaired_ratio`); where a run interleaved the other's stack with its own, it knows a paired ratio.
+(`suite.statistics.unpaired_ratio`); where a run interleaved the other's stack with its own, it knows a paired ratio. A paired
+ratio that is unclear here is so on the page, and an unpaired one decides nothing where either machine was not quiet.
 """
 
 # pandas annotates what comes out of a frame too widely for these checks.
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from reports.breakdown import ESTIMATED, by_segment
-from reports.comparison import MIN_EFFECT, in_order, quiet_latencies, times_over
+from reports.comparison import MIN_EFFECT, doubt_of, in_order, quiet_latencies, times_over
 from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
 from reports.style import readable
@@ -35,10 +36,12 @@ def side_by_side(runs: Runs) -> Facts | None:
     if len(finished) < 2:
         return None
     latency, paired = _latencies(runs), _paired(runs)
+    doubtful = {record.run_id for record in runs.records if doubt_of(record)}
     values, classes = _values(runs), _classes(runs)
     rows = [
         {"id": run["run_id"][:8], "group": readable(run["group"]), "stack": readable(run["stack"]),
          "latency": latency.get(run["run_id"]), "paired": paired.get(run["run_id"], {}),
+         "is_quiet": run["run_id"] not in doubtful,
          "values": values.get(run["run_id"], {}), "classes": classes.get(run["run_id"], {})}
         for run in finished.to_dict("records")
     ]  # fmt: skip
@@ -62,15 +65,16 @@ def _latencies(runs: Runs) -> dict[str, Facts]:
     return found
 
 
-def _paired(runs: Runs) -> dict[str, dict[str, list[float | None]]]:
-    """Of every run its time over another stack's, by that stack: median, low, high and how many pairs."""
-    found: dict[str, dict[str, list[float | None]]] = {}
+def _paired(runs: Runs) -> dict[str, dict[str, list[Any]]]:
+    """Of every run its time over another stack's, by that stack: median, low, high, how many pairs, whether they decide."""
+    found: dict[str, dict[str, list[Any]]] = {}
     for row in times_over(runs).to_dict("records"):
         for prefix, other in (("box", OUT_OF_THE_BOX), ("ref", row["reference"])):
             if pd.notna(row[f"{prefix}_time"]):
                 ends = [row[f"{prefix}_{name}"] for name in ("time", "time_low", "time_high")]
                 ratios = [None if pd.isna(end) else end for end in ends]
-                found.setdefault(row["run_id"], {})[readable(other)] = [*ratios, int(row[f"{prefix}_pairs"])]
+                pairs = [int(row[f"{prefix}_pairs"]), row[f"{prefix}_verdict"] != "UNCLEAR"]
+                found.setdefault(row["run_id"], {})[readable(other)] = [*ratios, *pairs]
     return found
 
 

@@ -1,10 +1,10 @@
 // Any two runs, or any two groups of them, side by side. The rules are those of suite/statistics.py: a paired ratio where one
-// run interleaved the other's stack with its own, else the quotient of two intervals; a verdict only where noise allows one.
+// run interleaved the other's stack with its own, else the quotient of two intervals; a verdict only where noise and machine allow one.
 const NONE = "\u2013", TIMES = "\u00d7";
 
-const judged = ([ratio, low, high, count], { min_effect, min_values }) => {
+const judged = ([ratio, low, high, count, decides], { min_effect, min_values }) => {
   const upper = 1 + min_effect, lower = 1 / upper;
-  if (low === null || count < min_values) return "cannot be told";
+  if (!decides || low === null || count < min_values) return "cannot be told";
   if (low > upper) return "slower";
   if (high < lower) return "faster";
   return low >= lower && high <= upper ? "no difference" : "cannot be told";
@@ -13,13 +13,13 @@ const judged = ([ratio, low, high, count], { min_effect, min_values }) => {
 const timeRatio = (a, b) => {
   if (a.group === b.group && b.paired[a.stack]) return [b.paired[a.stack], "paired trials of B"];
   if (a.group === b.group && a.paired[b.stack]) {
-    const [ratio, low, high, count] = a.paired[b.stack];
-    return [[1 / ratio, high && 1 / high, low && 1 / low, count], "paired trials of A"];
+    const [ratio, low, high, count, decides] = a.paired[b.stack];
+    return [[1 / ratio, high && 1 / high, low && 1 / low, count, decides], "paired trials of A"];
   }
   const [[x, xLow, xHigh], [y, yLow, yHigh]] = [a.latency.ends, b.latency.ends];
   const known = [xLow, xHigh, yLow, yHigh].every((end) => end !== null);
   const count = Math.min(a.latency.trials, b.latency.trials);
-  return [[y / x, known ? yLow / xHigh : null, known ? yHigh / xLow : null, count], "trials of either"];
+  return [[y / x, known ? yLow / xHigh : null, known ? yHigh / xLow : null, count, a.is_quiet && b.is_quiet], "trials of either"];
 };
 
 const factor = ([ratio, low, high]) => {
@@ -31,7 +31,9 @@ const factor = ([ratio, low, high]) => {
 const timeCells = (a, b, rules) => {
   if (!a.latency || !b.latency) return null;
   const [ratio, from] = timeRatio(a, b);
-  return [a.latency.words, b.latency.words, factor(ratio), judged(ratio, rules), `${ratio[3]} ${from}`];
+  const doubtful = [a.is_quiet ? "" : "A", b.is_quiet ? "" : "B"].filter(Boolean);
+  const doubt = doubtful.length ? `; ${doubtful.join(" and ")} on a machine that was not quiet` : "";
+  return [a.latency.words, b.latency.words, factor(ratio), judged(ratio, rules), `${ratio[3]} ${from}${doubt}`];
 };
 
 const valueCells = (a, b, { min_effect }) => {

@@ -85,3 +85,17 @@ def trials(seconds: Sequence[float], arm: str = "stack", *, aside: Collection[in
         Sample(metric="latency_s", value=value, trial=trial, arm=arm, set_aside=trial in aside)
         for trial, value in enumerate(seconds)
     ]
+
+
+def save_in_doubt(folder: Path) -> Path:
+    """Three runs of one workload: out of the box on a quiet machine, and two on machines that were not.
+
+    Of their pairs the ratio is 2 throughout in ``carried``, and 1 and then 2 in ``steps``.
+    """
+    quiet = [1.0, 1.01, 0.99, 1.0, 1.02, 0.98, 1.0, 1.01, 0.99, 1.0] * 3
+    steps = quiet[:10] + [2 * value for value in quiet[10:]]
+    save_run(folder, "toy", (), samples=trials(quiet), doubts={"stack": None}, gpu="GPU")
+    for name, own, other in (("carried", [2 * value for value in steps], steps), ("steps", steps, quiet)):
+        samples = trials(own, aside=range(10, 30)) + trials(other, "out_of_the_box")
+        save_run(folder, "toy", (name,), samples=samples, doubts={"stack": "Trials jump."}, gpu="GPU")
+    return folder

@@ -18,10 +18,12 @@ import pytest
 from reports.answers import answers
 from reports.comparison import quiet_latencies
 from reports.exhibits import FigureExhibit, TableExhibit
+from reports.loading import load
 from reports.page import render_page
 from reports.runs import Runs
 from reports.side_by_side import side_by_side
 from suite.statistics import unpaired_ratio, verdict
+from tests.reports.claims_records import save_in_doubt
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
@@ -67,6 +69,22 @@ window.addEventListener("load", () => {
     seen.pairs[pair.reverse().join(" ")] = [shown(), said()];
   }
   seen.visible = section.offsetHeight > 0;
+  const result = document.createElement("pre");
+  result.id = "seen"; result.textContent = JSON.stringify(seen);
+  document.body.append(result);
+});
+</script>
+"""
+LOOK_AT_DOUBTS = """
+<script>
+window.addEventListener("load", () => {
+  const section = document.querySelector("#compare"), [first, second] = section.querySelectorAll("select");
+  const choose = (select, value) => { select.value = value; select.dispatchEvent(new Event("change")); };
+  const seen = {};
+  for (const [a, b] of [[0, 1], [1, 0], [0, 2], [2, 0], [1, 2]]) {
+    choose(first, `run ${a}`); choose(second, `run ${b}`);
+    seen[`${a} ${b}`] = [...section.querySelector("tbody tr").cells].slice(4).map((cell) => cell.textContent);
+  }
   const result = document.createElement("pre");
   result.id = "seen"; result.textContent = JSON.stringify(seen);
   document.body.append(result);
@@ -166,6 +184,21 @@ def test_any_two_stand_side_by_side(page: Path, runs: Runs) -> None:
     assert len(seen["pairs"]["group 0 group 1"][0]) >= 4
     assert all(": " in row[0] for row in seen["pairs"]["group 0 group 1"][0])
     assert seen["pairs"]["group 0 run 1"] == [[], "Choose two runs or two groups."]
+
+
+def test_a_machine_that_was_not_quiet_decides_nothing_unless_the_pairs_do(tmp_path: Path) -> None:
+    content = render_page(load(save_in_doubt(tmp_path / "runs")), [], [], {})
+    (tmp_path / "look.html").write_text(content.replace("</body>", f"{LOOK_AT_DOUBTS}</body>"), encoding="utf-8")
+    seen, console = browse(tmp_path / "look.html")
+    assert console == []
+    noisy = "on a machine that was not quiet"
+    assert seen == {
+        "0 1": ["slower", f"30 paired trials of B; B {noisy}"],
+        "1 0": ["faster", f"30 paired trials of A; A {noisy}"],
+        "0 2": ["cannot be told", f"30 paired trials of B; B {noisy}"],
+        "2 0": ["cannot be told", f"30 paired trials of A; A {noisy}"],
+        "1 2": ["cannot be told", f"10 trials of either; A and B {noisy}"],
+    }
 
 
 def test_dark_and_light_are_told_apart(page: Path) -> None:

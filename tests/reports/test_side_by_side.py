@@ -12,6 +12,7 @@ from reports.loading import load
 from reports.runs import Runs
 from reports.side_by_side import side_by_side
 from suite.statistics import Interval, unpaired_ratio
+from tests.reports.claims_records import save_in_doubt
 from tests.reports.synthetic import make_run
 
 
@@ -45,11 +46,20 @@ def test_paired_ratios_are_the_inverse_of_the_speed_ups(runs: Runs) -> None:
     speedups = latencies(runs).set_index("run_id")
     paired = [(run["id"], run["paired"]["out of the box"]) for run in told["runs"] if "out of the box" in run["paired"]]
     assert paired
-    for short, (ratio, low, high, count) in paired:
+    for short, (ratio, low, high, count, decides) in paired:
         row = speedups.loc[finished(runs)[short]]
         assert 1 / ratio == pytest.approx(row["box_speedup"])
         assert low <= ratio <= high
-        assert count == row["box_pairs"]
+        assert (count, decides) == (row["box_pairs"], row["box_verdict"] != "UNCLEAR")
+
+
+def test_a_doubt_reaches_the_page(tmp_path: Path) -> None:
+    """The third run's pairs step; the second's do not, though its machine was not quiet either."""
+    save_in_doubt(tmp_path)
+    told = side_by_side(load(tmp_path))
+    assert told is not None
+    assert [run["is_quiet"] for run in told["runs"]] == [True, False, False]
+    assert [run["paired"].get("out of the box", [None])[-1] for run in told["runs"]] == [None, True, False]
 
 
 def test_every_number_can_be_written_into_a_page(runs: Runs, tmp_path: Path) -> None:
