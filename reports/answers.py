@@ -14,7 +14,7 @@ import pandas as pd
 
 from reports.breakdown import by_kind, by_segment
 from reports.claims.assess import contradictions
-from reports.comparison import latencies, times_over
+from reports.comparison import NOT_QUIET, latencies, times_over
 from reports.facts import ATTENTION_OF_OLD, OUT_OF_THE_BOX, is_attention_kernel
 from reports.memory import stage_peaks
 from reports.ratios import factor_words, pace
@@ -88,7 +88,7 @@ def _how_long(row: dict[Any, Any] | None) -> str:
         return ""
     values = [float(row[column]) for column in ("median_s", "low_s", "high_s")]
     unit = unit_for(values[:1], "s")
-    noisy = " on a machine that was not quiet" if row["doubt"] else ""
+    noisy = f" {NOT_QUIET}" if row["doubt"] else ""
     return f" takes {with_interval(*(value / unit.size for value in values))} {unit.symbol}{noisy}"
 
 
@@ -160,7 +160,7 @@ def _comparison(row: dict[Any, Any], prefix: str, other: str) -> str:
     over, pairs = [row[f"{prefix}_time{end}"] for end in ("", "_low", "_high")], int(row[f"{prefix}_pairs"])
     who, other = f"{readable(row['stack'])} on {readable(row['group'])}", readable(other)
     trials = f"{pairs} paired {'trial' if pairs == 1 else 'trials'}"
-    trials += ", on a machine that was not quiet" if row["doubt"] else ""
+    trials += f", {NOT_QUIET}" if row["doubt"] else ""
     if row[f"{prefix}_verdict"] in ("FASTER", "SLOWER"):
         return f"{who} is {pace(*over)} than {other} ({trials})."
     middle = "makes no difference to" if row[f"{prefix}_verdict"] == "SAME" else "cannot be told from"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.breakdown import timed_totals
-from reports.comparison import doubt_of, quiet_latencies
+from reports.comparison import NOT_QUIET, doubt_of, quiet_latencies
 from reports.facts import OUT_OF_THE_BOX, device_name, reference_label
 from reports.table import factor, share, text
 from suite.statistics import MIN_VALUES, Interval, paired_ratio, unpaired_ratio
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 SECTION, TITLE = "optimizations", "Changes"
 CAPTION = (
     "Every number of B over that of A. A latency's interval is a paired one where B's run interleaved A's stack with its own, "
-    "and else made of both runs' own intervals, which know nothing of what differs between two processes. Memory and simulated "
-    "numbers are single values without noise. A change is real when all of its interval is beyond the threshold."
+    "and else made of both runs' own intervals, which know nothing of what differs between two processes. Where a machine was "
+    "not quiet pairs alone decide. Memory and simulated numbers are single values without noise. A change is real when all of "
+    "its interval is beyond the threshold."
 )
 COLUMNS = (
     text("Run", "run"),
@@ -131,9 +132,10 @@ def _ratio(
         if len(both):
             own, beside = both["stack"].to_numpy(), both[arm].to_numpy()
             doubt = None if pairs_carry(own, beside) else "the pairs' ratio is not steady"
-            return paired_ratio(own, beside), f"{len(both)} paired trials in B", doubt
+            how = f"{len(both)} paired trials in B{f', {NOT_QUIET}' if doubt_of(new) else ''}"
+            return paired_ratio(own, beside), how, doubt
     unsteady = [side for side, record in (("A", old), ("B", new)) if doubt_of(record)]
-    doubt = f"{' and '.join(unsteady)} ran on a machine that was not quiet" if unsteady else None
+    doubt = f"{' and '.join(unsteady)} ran {NOT_QUIET}" if unsteady else None
     return unpaired_ratio(before, after), f"{len(before)} and {len(after)} trials", doubt
 
 

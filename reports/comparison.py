@@ -32,6 +32,9 @@ MIN_EFFECT = 0.02
 BETWEEN_STAGES = "between stages"
 """What of a generation lies in no stage."""
 
+NOT_QUIET = "on a machine that was not quiet"
+"""How a sentence says that a run has a doubt."""
+
 PREFIXES = ("box", "ref")
 """Of columns about the workload out of the box, and about the user's reference."""
 

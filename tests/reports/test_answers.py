@@ -9,7 +9,7 @@ import pytest
 from reports.answers import answers
 from reports.facts import ATTENTION_KERNELS
 from reports.loading import load
-from tests.reports.claims_records import operator, save_run, trials
+from tests.reports.claims_records import operator, save_in_doubt, save_run, trials
 
 MIB = 2**20
 QUIET = [1.0, 1.01, 0.99, 1.0, 1.02, 0.98, 1.0, 1.01, 0.99, 1.0]
@@ -85,6 +85,27 @@ def test_without_a_run_out_of_the_box_another_is_told_and_named(tmp_path: Path) 
     found = answers(load(tmp_path))
     assert found["time"][0].startswith("toy with flash attention takes 0.90")
     assert found["memory"][0].startswith("toy with flash attention peaks at")
+
+
+def test_a_sentence_says_that_the_machine_was_not_quiet(tmp_path: Path) -> None:
+    """Pairs that carry a comparison decide it all the same; those whose ratio steps do not."""
+    told = answers(load(save_in_doubt(tmp_path)))["optimizations"]
+    carried, steps = told
+    assert carried.startswith("carried on toy is 2.00")
+    assert carried.endswith("slower than out of the box (30 paired trials, on a machine that was not quiet).")
+    assert steps.startswith("steps on toy cannot be told from out of the box: 2.0")
+    assert steps.endswith("its time (30 paired trials, on a machine that was not quiet).")
+
+
+@pytest.mark.parametrize("doubt", [None, "Trials jump: 0-1 took 40 s."])
+def test_how_long_a_run_takes_is_of_the_trials_that_count(doubt: str | None, tmp_path: Path) -> None:
+    save_run(
+        tmp_path, "toy", (), samples=trials([40.0, 40.0, *QUIET], aside=[0, 1] if doubt else []),
+        operators=[operator("linear", 0.0) | {"host_self_s": 1.0}], doubts={"stack": doubt}, gpu="GPU",
+    )  # fmt: skip
+    (time,) = answers(load(tmp_path))["time"]
+    assert time.startswith("toy out of the box takes 1.00 [")
+    assert ("s on a machine that was not quiet; of its" in time) == bool(doubt)
 
 
 def test_every_attention_kernel_of_the_suite_is_known_as_one() -> None:

@@ -97,6 +97,51 @@ def test_a_pair_inside_one_run_beats_two_runs(tmp_path: Path) -> None:
     assert row["run"] == "stable_diffusion: out_of_the_box to deepcache"
 
 
+NOISY = {"stack": "Trials jump: 0-9 took 30 s."}
+
+
+@pytest.mark.parametrize(("before", "after", "who"), [({}, NOISY, "B"), (NOISY, {}, "A"), (NOISY, NOISY, "A and B")])
+def test_two_runs_of_which_one_was_disturbed_decide_nothing(
+    before: dict[str, str], after: dict[str, str], who: str, tmp_path: Path
+) -> None:
+    """Each compares its trials that count: 30 s is in neither number. Memory is what it is on any machine."""
+    values = [30.0] * 10 + [1.3 * value for value in DRIFT]
+    a = save(tmp_path / "a", doubts=before)
+    b = save(tmp_path / "b", samples=trials(values, aside=range(10)), doubts=after, gib=11.0)
+    rows = found(a, b, latency=0.05, peak_allocated=0.05)
+    latency = rows["latency"]
+    assert (latency["ratio"], latency["verdict"]) == (pytest.approx(1.3), "unclear")
+    assert latency["why"] == f"10 and 10 trials: {who} ran on a machine that was not quiet"
+    assert rows["peak_allocated"]["verdict"] == "worse"
+    assert main(["compare", str(a), str(b), "--fail-over", "latency=5%"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("machine", "ratio", "verdict", "why"),
+    [
+        ([1.0] * 10 + [4.0] * 20, [1.2] * 30, "worse", "30 paired trials in B, on a machine that was not quiet"),
+        (
+            [1.0] * 30,
+            [1.2] * 10 + [2.4] * 20,
+            "unclear",
+            "30 paired trials in B, on a machine that was not quiet: the pairs' ratio is not steady",
+        ),
+    ],
+)
+def test_pairs_decide_on_any_machine_if_their_ratio_is_steady(
+    machine: list[float], ratio: list[float], verdict: str, why: str, tmp_path: Path
+) -> None:
+    """All trials are in the pairs, those set aside too. A's own run was disturbed as well, and is not asked."""
+    a = save(tmp_path / "a", samples=trials([30.0] * 6), doubts=NOISY)
+    beside = [one * value for one, value in zip(machine, DRIFT * 3, strict=True)]
+    own = [one * over for one, over in zip(beside, ratio, strict=True)]
+    samples = trials(own, aside=range(10, 30)) + trials(beside, "out_of_the_box", aside=range(10, 30))
+    b = save(tmp_path / "b", stack=("deepcache",), samples=samples, doubts=NOISY)
+    row = found(a, b, latency=0.1)["latency"]
+    assert (row["verdict"], row["why"], row["ratio"]) == (verdict, why, pytest.approx(float(np.median(ratio))))
+    assert main(["compare", str(a), str(b), "--fail-over", "latency=10%"]) == (verdict == "worse")
+
+
 def test_runs_are_matched_by_what_they_are(tmp_path: Path) -> None:
     for side, stacks in (("a", ((), ("deepcache",), ("gone",))), ("b", (("deepcache",), ("new",), ()))):
         for stack in stacks:
