@@ -8,6 +8,7 @@ from typing import NamedTuple
 from suite.record import Record
 from suite.record_folder import load_table
 from suite.statistics import median_interval, paired_ratio
+from suite.steadiness import pairs_carry
 
 OUTPUT_DISTANCE = "relative_l2_error"
 ROUNDING = 1e-3
@@ -18,7 +19,8 @@ class Objectives(NamedTuple):
     """One run, weighed."""
 
     time: float
-    """Over the workload out of the box where that was measured beside it, else seconds as estimated."""
+    """Over the workload out of the box where that was measured beside it, else seconds as estimated. Of pairs where their ratio
+    is steady, else of the trials that either arm counts."""
     peak_bytes: float
     """Of the whole generation, weights included."""
     distance: float | None
@@ -44,7 +46,11 @@ def _time(record: Record, folder: Path) -> float | None:
     if not both:  # the workload out of the box itself has nothing beside it
         return 1.0 if not record.stack else median_interval(list(record.latencies().values())).median
     pairs = sorted(both)
-    return 1 / paired_ratio([theirs[trial] for trial in pairs], [own[trial] for trial in pairs]).median
+    reference, candidate = [theirs[trial] for trial in pairs], [own[trial] for trial in pairs]
+    if pairs_carry(reference, candidate):
+        return 1 / paired_ratio(reference, candidate).median
+    counted, beside = (list(record.latencies(arm).values()) for arm in ("stack", "out_of_the_box"))
+    return median_interval(counted).median / median_interval(beside).median
 
 
 def _peak(folder: Path) -> float | None:

@@ -62,6 +62,31 @@ def test_time_is_the_median_of_ratios_in_the_same_trial(tmp_path: Path) -> None:
     assert weighed(tmp_path / "a", None, ("a",), *MEASURED, distance) == Objectives(pytest.approx(0.5), 1000, 0.25)
 
 
+def jumping(arm: str, seconds: float, slow: float, num_slow: int) -> list[Sample]:
+    """A warm-up trial, some slow trials that the run set aside, and six that count."""
+    found = trials(arm, 9.0, *[slow] * num_slow, *[seconds] * 6)
+    return [
+        msgspec.structs.replace(one, set_aside=0 < one.trial <= num_slow and slow != seconds)
+        for one in found
+    ]  # fmt: skip
+
+
+def test_pairs_that_saw_the_same_machine_count_and_others_give_way_to_the_trials_that_count(tmp_path: Path) -> None:
+    """A neighbour on both arms leaves their ratio at 3/4; one that hit the stack alone would make it 30/4 in most pairs."""
+    both = [*jumping("stack", 3.0, 30.0, 8), *jumping("out_of_the_box", 4.0, 40.0, 8)]
+    one = [*jumping("stack", 3.0, 30.0, 8), *jumping("out_of_the_box", 4.0, 4.0, 8)]
+    for folder, samples in (("both", both), ("one", one)):
+        found = weighed(tmp_path / folder, None, ("a",), *samples)
+        assert found is not None
+        assert found.time == pytest.approx(0.75)
+
+
+def test_seconds_without_anything_beside_them_are_of_the_trials_that_count(tmp_path: Path) -> None:
+    found = weighed(tmp_path, None, ("a",), *jumping("stack", 3.0, 30.0, 8))
+    assert found is not None
+    assert found.time == 3.0
+
+
 def test_rounding_is_no_distance_and_a_missing_one_is_not_known(tmp_path: Path) -> None:
     rounding = Sample(metric="relative_l2_error", value=1e-6)
     exact, unknown = (weighed(tmp_path / str(len(more)), None, ("a",), *MEASURED, *more) for more in ([rounding], []))
