@@ -1,4 +1,11 @@
-"""How often a run is repeated, and when it stops."""
+"""How often a run is repeated, and when it stops.
+
+    min_trials --> of every arm as many alike, its interval narrow enough --> done
+               --> else another round --> up to max_trials, for max_measuring_s
+
+A machine that gets quiet late gets more trials: what those of a slower regime took is added to the time, up to as much again.
+Limits are looked at between rounds.
+"""
 
 from __future__ import annotations
 

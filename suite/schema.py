@@ -76,13 +76,15 @@ class ProtocolConfig:
     steady_tolerance: float = MISSING
     """Warm-up ends when a trial is less than this fraction faster than the one before."""
     min_trials: int = MISSING
-    """Timed trials of every arm at least."""
+    """Timed trials of every arm at least, and as many of one kind before they are enough."""
     max_trials: int = MISSING
-    """Timed trials of every arm at most."""
+    """Timed trials of every arm at most, those that are set aside included."""
     target_relative_interval: float = MISSING
-    """Stop when the half width of the 95 % interval of the median falls below this fraction of it, for every arm."""
+    """Stop when the half width of the 95 % interval of the median falls below this fraction of it, for every arm. Trials that
+    are set aside are not in it; trials that drift or change between two speeds do not stop."""
     max_measuring_s: float = MISSING
-    """Stop timing after this long, once `min_trials` are done."""
+    """Stop timing after this long, once `min_trials` are done. Trials of a slower regime than an arm's fastest use none of it
+    up, so that a machine that gets quiet late gets more of them: for at most twice this long, and never beyond `max_trials`."""
 
 
 @dataclass
