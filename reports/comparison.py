@@ -129,6 +129,11 @@ def doubt_of(record: Record) -> str | None:
     return next((arm.doubt for arm in record.arms if arm.name == "stack"), None)
 
 
+def machine_words(doubt: str | None) -> str | None:
+    """What a table says of the machine that a run was on; nothing where it was quiet."""
+    return "not quiet" if doubt else None
+
+
 @lru_cache(maxsize=4)
 def stage_times(runs: Runs) -> pd.DataFrame:
     """Seconds of each stage in a whole generation: the median over trials of the sum over steps, and its share.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.changes import arm_of
-from reports.comparison import in_order, quiet_latencies
+from reports.comparison import doubt_of, in_order, machine_words, quiet_latencies
 from reports.estimates import estimates
 from reports.memory import stage_peaks
 from suite.estimates import chosen_machine
@@ -36,7 +36,8 @@ def ladders(runs: Runs) -> pd.DataFrame:
 
     A rung's stack begins with all of the rung before it; ``added`` is what it has besides. ``relative_time`` and
     ``relative_memory`` (peak bytes) are over the first rung, ``step_time`` and ``step_memory`` over the last one that ran; the
-    times with 95 % intervals where they were measured. A rung that did not run has its ``outcome`` and ``reason`` alone.
+    times with 95 % intervals where they were measured; ``machine`` says where it was not quiet. A rung that did not run has its
+    ``outcome`` and ``reason`` alone.
     """
     records = {record.run_id: record for record in runs.records}
     rows = [
@@ -97,6 +98,7 @@ def _beside(runs: Runs, record: Record, first: Record, below: Record) -> dict[st
     row: dict[str, Any] = {"peak_bytes": peak.get("peak_bytes"), "weights_bytes": peak.get("weights_bytes")}
     own_trials = _trials(runs, record, "stack")
     row["seconds"] = float(own_trials.median()) if len(own_trials) else seconds.get(record.run_id)
+    row["machine"] = machine_words(doubt_of(record))
     row["time_is"] = "measured" if len(own_trials) else f"estimated, {chosen_machine(record).name}"
     for prefix, other in (("relative", first), ("step", below)):
         theirs = peaks.get(other.run_id, {}).get("peak_bytes")

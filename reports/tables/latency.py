@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.comparison import times_over
+from reports.comparison import machine_words, times_over
 from reports.table import count, factor, quantity, text
 
 if TYPE_CHECKING:
@@ -39,6 +39,4 @@ COLUMNS = (
 def build(runs: Runs) -> pd.DataFrame:
     """A row for each finished run; seconds."""
     found = times_over(runs)
-    return (
-        found.assign(machine=found["doubt"].map(lambda doubt: "not quiet" if doubt else None)) if len(found) else found
-    )
+    return found.assign(machine=found["doubt"].map(machine_words)) if len(found) else found

@@ -33,11 +33,13 @@ def save_run(
     name = "+".join(stack) or "out_of_the_box"
     workload = WorkloadFacts(name="animatediff", media="video", scale=changes.get("scale", "paper"))
     exactness = [exact] * len(stack) if isinstance(exact, bool) else exact
+    doubt = changes.get("doubt")
     applied = [Applied(name=name, exact=one, changes="something") for name, one in zip(stack, exactness, strict=True)]
     found = Record(
         run_id=f"{name}-{changes.get('scale', 'paper')}", name=name, created="2026-01-01T00:00:00+00:00", workload=workload,
         execution="measure" if samples else "simulate", outcome=outcome or Outcome(status="ok"), samples=list(samples),
-        request={**REQUEST, **changes.get("request", {})}, arms=[] if outcome else [Arm(name="stack", optimizations=applied)],
+        request={**REQUEST, **changes.get("request", {})},
+        arms=[] if outcome else [Arm(name="stack", optimizations=applied, doubt=doubt)],
         config={"optimization": {each: {} for each in stack}, "device": {"precision": "bfloat16"}} | changes.get("config", {}),
     )  # fmt: skip
     tables = {} if peak_gib is None else {"operators": _operators(step_flops), "memory_peaks": _peaks(peak_gib)}

@@ -40,14 +40,24 @@ def simulated(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def measured(folder: Path, stack: Sequence[str], peak_gib: float, own: list[float], first: list[float]) -> None:
+def measured(
+    folder: Path,
+    stack: Sequence[str],
+    peak_gib: float,
+    own: list[float],
+    first: list[float],
+    *,
+    doubt: str | None = None,
+    num_aside: int = 0,
+) -> None:
     arms = {"stack": own, "reference": first}
     samples = [
-        Sample(metric="latency_s", value=value, trial=trial, arm=arm)
+        Sample(metric="latency_s", value=value, trial=trial, arm=arm, set_aside=trial < num_aside)
         for arm, values in arms.items()
         for trial, value in enumerate(values)
     ]
-    save_run(folder, stack, peak_gib, samples=samples, config={"reference": {"baseline_attention": {}}})
+    config = {"reference": {"baseline_attention": {}}}
+    save_run(folder, stack, peak_gib, samples=samples, config=config, doubt=doubt)
 
 
 def test_the_longest_chain_of_stacks_that_begin_with_each_other() -> None:
@@ -77,6 +87,21 @@ def test_measured_ratios_are_of_pairs_and_drift_between_runs_is_in_none(tmp_path
     assert frame["relative_time"].tolist() == pytest.approx([1, 0.5, 0.25])
     assert frame["step_time"].tolist() == pytest.approx([1, 0.5, 0.5])
     assert frame["seconds"].tolist() == pytest.approx([4, 2, 2])
+
+
+def test_trials_set_aside_are_in_pairs_alone_and_the_machine_is_told_of(tmp_path: Path) -> None:
+    """A neighbour made both arms of the second rung ten times as slow in its first three rounds."""
+    measured(tmp_path, MATH, 20, [4.0] * 8, [])
+    measured(tmp_path, FLASH, 10, [20.0] * 3 + [2.0] * 5, [40.0] * 3 + [4.0] * 5, doubt="Trials jump.", num_aside=3)
+    measured(tmp_path, SLICED, 5, [2.0] * 8, [4.0] * 8)
+    runs = load(tmp_path)
+    frame = ladders(runs)
+    assert frame["seconds"].tolist() == pytest.approx([4, 2, 2])
+    assert frame["relative_time"].tolist() == pytest.approx([1, 0.5, 0.5])
+    built = build_table(table, runs)
+    assert built is not None
+    column = built.rendered.headers.index("Machine")
+    assert ["not quiet" in row[column] for row in built.rendered.rows] == [False, True, False]
 
 
 def test_an_interval_over_the_rung_before_holds_what_both_may_be(tmp_path: Path) -> None:
