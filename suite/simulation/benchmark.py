@@ -115,7 +115,7 @@ def _product(name: str, device: str, size: int) -> Callable[[], Any]:
 
     left, right = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
     if name == "int8":
-        left, right = left.mul(9).to(torch.int8), right.mul(9).to(torch.int8)
+        left, right = left.mul(9).to(torch.int8), right.mul(9).to(torch.int8).t()  # as tensor cores read it
         return lambda: torch._int_mm(left, right)
     if name == "float8":
         one = torch.ones((), device=device)
