@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from suite import record_folder
-from suite.record import Outcome, Part, Record, Sample, WorkloadFacts
+from suite.record import Arm, Outcome, Part, Record, Sample, WorkloadFacts
 from suite.record_tables import TABLES
 
 A100 = {"name": "NVIDIA A100 80GB SXM"}
@@ -32,6 +32,7 @@ def save_run(
     samples: Sequence[Sample] = (),
     reference: str | None = None,
     gpu: str | None = None,
+    arms: Sequence[Arm] = (),
 ) -> Path:
     """One run: simulated on an A100, or measured on `gpu`."""
     request = request or {}
@@ -43,7 +44,7 @@ def save_run(
         run_id=f"run{number:05d}", name=f"{workload}-{number}", created="2026-01-01T00:00:00+00:00",
         execution="measure" if gpu else "simulate", outcome=Outcome(status="ok"), request=request, config=config,
         workload=WorkloadFacts(name=workload, family=family, media=media, scale=scale, parts=parts or {}),
-        environment=environment, samples=list(samples),
+        environment=environment, samples=list(samples), arms=list(arms),
     )  # fmt: skip
     rows = {"operators": operators, "attention": attention, "memory_peaks": peaks}
     tables = {name: pa.Table.from_pylist(list(kept), schema=TABLES[name]) for name, kept in rows.items() if kept}
@@ -77,5 +78,9 @@ def call(
     }  # fmt: skip
 
 
-def trials(seconds: Sequence[float], arm: str = "stack") -> list[Sample]:
-    return [Sample(metric="latency_s", value=value, trial=trial, arm=arm) for trial, value in enumerate(seconds)]
+def trials(seconds: Sequence[float], arm: str = "stack", num_set_aside: int = 0) -> list[Sample]:
+    """Samples of whole generations, of which the first ones are set aside."""
+    return [
+        Sample(metric="latency_s", value=value, trial=trial, arm=arm, set_aside=trial < num_set_aside)
+        for trial, value in enumerate(seconds)
+    ]

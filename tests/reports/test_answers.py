@@ -9,6 +9,7 @@ import pytest
 from reports.answers import answers
 from reports.facts import ATTENTION_KERNELS
 from reports.loading import load
+from suite.record import Arm
 from tests.reports.claims_records import operator, save_run, trials
 
 MIB = 2**20
@@ -92,3 +93,15 @@ def test_every_attention_kernel_of_the_suite_is_known_as_one() -> None:
     classes = ("attention.AttentionKernel", "eager_attention.EagerAttention")
     kernels = {name for name, text in targets.items() if any(f"suite.optimizations.{one}\n" in text for one in classes)}
     assert kernels == ATTENTION_KERNELS
+
+
+def test_a_machine_that_was_not_quiet_is_in_the_sentences(tmp_path: Path) -> None:
+    arms = [Arm(name="stack", doubt="a core was taken.")]
+    rows = [operator("convolution", 0.0) | {"host_self_s": 1.0}]
+    save_run(tmp_path, "toy", (), samples=trials(QUIET), gpu="GPU", arms=arms, operators=rows)
+    both = trials([0.5 * value for value in QUIET]) + trials(QUIET, "out_of_the_box")
+    save_run(tmp_path, "toy", ("vae_slicing",), samples=both, gpu="GPU", arms=arms)
+    told = answers(load(tmp_path))
+    assert " on a machine that was not quiet" in told["time"][0]
+    (slicing,) = told["optimizations"]
+    assert slicing.endswith("(10 paired trials, on a machine that was not quiet).")

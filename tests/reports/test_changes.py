@@ -14,8 +14,9 @@ import pytest
 
 from reports import load
 from reports.__main__ import main
-from reports.changes import changes, pairs
+from reports.changes import UNCLEAR, changes, pairs
 from reports.commands.compare import ThresholdError, parse_thresholds
+from suite.record import Arm
 from suite.record_folder import load as load_record
 from tests.reports.claims_records import operator, save_run, trials
 from tests.reports.synthetic import make_run
@@ -95,6 +96,23 @@ def test_a_pair_inside_one_run_beats_two_runs(tmp_path: Path) -> None:
     row = found(a, b, latency=0.1)["latency"]
     assert (row["ratio"], row["verdict"], row["why"]) == (pytest.approx(1.2), "worse", "6 paired trials in B")
     assert row["run"] == "stable_diffusion: out_of_the_box to deepcache"
+
+
+@pytest.mark.parametrize(("doubtful", "who"), [("a", "A"), ("b", "B")])
+def test_a_run_on_a_machine_that_was_not_quiet_is_no_regression(doubtful: str, who: str, tmp_path: Path) -> None:
+    arms = {name: [Arm(name="stack", doubt="a core was taken.")] if name == doubtful else [] for name in "ab"}
+    row = found(save(tmp_path / "a", arms=arms["a"]), save(tmp_path / "b", 1.5, arms=arms["b"]), latency=0.05)[
+        "latency"
+    ]
+    assert row["ratio"] == pytest.approx(1.5)
+    assert (row["verdict"], row["why"]) == (UNCLEAR, f"10 and 10 trials: {who} ran on a machine that was not quiet")
+
+
+def test_a_pair_whose_ratio_is_not_steady_decides_nothing(tmp_path: Path) -> None:
+    a = save(tmp_path / "a", samples=trials([1.0] * 12))
+    samples = trials([1.2] * 6 + [2.4] * 6) + trials([1.0] * 12, "out_of_the_box")
+    row = found(a, save(tmp_path / "b", stack=("deepcache",), samples=samples), latency=0.1)["latency"]
+    assert (row["verdict"], row["why"]) == (UNCLEAR, "12 paired trials in B: the pairs' ratio is not steady")
 
 
 def test_runs_are_matched_by_what_they_are(tmp_path: Path) -> None:

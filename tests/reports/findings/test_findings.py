@@ -2,8 +2,7 @@
 
 Names for the mirror: reports.findings.finding, reports.findings.launch_bound, reports.findings.synchronization_in_step,
 reports.findings.outside_parts, reports.findings.decode_peak, reports.findings.dominant_class, reports.findings.copies,
-reports.findings.peak_held, reports.findings.precision_left, reports.findings.unusual_baseline,
-reports.findings.unsteady_trials, reports.tables.findings.
+reports.findings.peak_held, reports.findings.precision_left, reports.findings.unusual_baseline, reports.tables.findings.
 """
 
 from __future__ import annotations
