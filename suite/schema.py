@@ -80,9 +80,11 @@ class ProtocolConfig:
     max_trials: int = MISSING
     """Timed trials of every arm at most."""
     target_relative_interval: float = MISSING
-    """Stop when the half width of the 95 % interval of the median falls below this fraction of it, for every arm."""
+    """Stop when every arm's trials are steady and the half width of the 95 % interval of their median is below this fraction of
+    it; asked after `min_trials`, then after half as many more each time."""
     max_measuring_s: float = MISSING
-    """Stop timing after this long, once `min_trials` are done."""
+    """Stop timing after this long, once `min_trials` are done; what slow regimes of the machine took is added, up to as much
+    again."""
 
 
 @dataclass
