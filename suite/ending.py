@@ -56,7 +56,9 @@ class Numbers:
     """What a run came to; None for what it did not tell."""
 
     latency: Interval | None = None
-    """Seconds of the run's own stack, warm-up left out."""
+    """Seconds of the run's own stack, warm-up and trials that are set aside left out."""
+    doubt: str | None = None
+    """Why that is to be doubted, with the evidence."""
     work: Work | None = None
     allocated: Peak | None = None
     reserved: Peak | None = None
@@ -81,6 +83,7 @@ def numbers_of(record: Record, folder: Path, out_of_the_box: Path | None = None)
     trials = list(record.latencies().values())
     return Numbers(
         latency=median_interval(trials) if trials else None,
+        doubt=next((arm.doubt for arm in record.arms if arm.name == OWN_ARM), None),
         work=_work(operators),
         allocated=peak_of(peaks),
         reserved=peak_of(peaks, "reserved"),
@@ -151,6 +154,18 @@ def cost_words(estimate: Estimate) -> str:
     return f"{rounded(cost)} USD at {machine.price_per_hour_usd:g} USD an hour{unverified}"
 
 
+def _doubts(record: Record, found: Numbers) -> Iterator[str]:
+    """Which times are to be doubted, and why."""
+    del found
+    for arm in record.arms:
+        if arm.doubt is not None:
+            yield f"in doubt: {arm.doubt}" if arm.name == OWN_ARM else f"in doubt, {_spoken(arm.name)}: {arm.doubt}"
+
+
+def _spoken(arm: str) -> str:
+    return arm.replace("_", " ")
+
+
 def _memory(record: Record, found: Numbers) -> Iterator[str]:
     """The peak, and which stage holds it where the stack does not lower it."""
     del record
@@ -179,7 +194,7 @@ def _plans(record: Record, found: Numbers) -> Iterator[str]:
     yield from (f"{one.name}: {one.plan}" for one in own if one.plan)
 
 
-LINES: tuple[Callable[[Record, Numbers], Iterator[str]], ...] = (_time, _memory, _plans)
+LINES: tuple[Callable[[Record, Numbers], Iterator[str]], ...] = (_time, _doubts, _memory, _plans)
 """In this order; whatever else a run should say of itself at its end is one more of them."""
 
 

@@ -80,11 +80,11 @@ class ProtocolConfig:
     max_trials: int = MISSING
     """Timed trials of every arm at most, those that are set aside included."""
     target_relative_interval: float = MISSING
-    """Stop when the half width of the 95 % interval of the median falls below this fraction of it, for every arm. Trials that
-    are set aside are not in it; trials that drift or change between two speeds do not stop."""
+    """Stop when every arm's trials are steady and the half width of the 95 % interval of their median, those that are set aside
+    left out, is below this fraction of it; asked after `min_trials`, then after half as many more each time."""
     max_measuring_s: float = MISSING
-    """Stop timing after this long, once `min_trials` are done. Trials of a slower regime than an arm's fastest use none of it
-    up, so that a machine that gets quiet late gets more of them: for at most twice this long, and never beyond `max_trials`."""
+    """Stop timing after this long, once `min_trials` are done; what slow regimes of the machine took is added, up to as much
+    again."""
 
 
 @dataclass

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BARE = ("workload", "optimization")
 """Keys whose values speak for themselves."""
 ESTIMATED = "~"
+DOUBTFUL = "*"
 MOST_NAMED = 3
 """Runs that share a reason and are named; more are counted."""
 WIDEST = 1000
@@ -92,7 +93,7 @@ def _print(runs: Sequence[Ended], console: Console) -> None:
         table.add_row(escape(label), *(escape(row.get(name, NONE)) for name in columns))
     console.print()
     console.print(table)
-    for note in (*_estimates(runs), *_reasons(runs, labels)):
+    for note in (*_estimates(runs), *_doubts(runs, labels), *_reasons(runs, labels)):
         console.print(escape(note))
 
 
@@ -119,7 +120,8 @@ def _cells(run: Ended, unit: Unit) -> Mapping[str, str]:
         return {TIME: run.status.replace("_", " ")}
     cells = {TIME: run.status}
     if found.latency is not None:
-        cells[TIME] = latency_words(found.latency, unit)
+        mark = "" if found.doubt is None else f" {DOUBTFUL}"
+        cells[TIME] = latency_words(found.latency, unit) + mark
     elif found.estimate is not None:
         seconds = found.estimate.seconds
         cells[TIME] = NONE if math.isnan(seconds) else f"{ESTIMATED}{rounded(seconds / unit.size)} {unit.symbol}"
@@ -138,6 +140,13 @@ def _estimates(runs: Sequence[Ended]) -> Iterable[str]:
     found = [run.numbers.estimate for run in runs if run.numbers is not None and run.numbers.estimate is not None]
     for machine in {estimate.machine.name: estimate.machine for estimate in found}.values():
         yield f"{ESTIMATED} estimated on {machine.name}; error {error_words(machine)}"
+
+
+def _doubts(runs: Sequence[Ended], labels: Sequence[str]) -> Iterable[str]:
+    """Why measured times are to be doubted."""
+    for run, label in zip(runs, labels, strict=True):
+        if run.numbers is not None and run.numbers.doubt is not None:
+            yield f"{DOUBTFUL} {label}: {run.numbers.doubt}"
 
 
 def _reasons(runs: Sequence[Ended], labels: Sequence[str]) -> Iterable[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from suite.experiment import DeviceSettings
+from suite.tensor_cores import allowing_tf32
 
 
 @contextmanager
@@ -13,18 +14,12 @@ def torch_settings(settings: DeviceSettings) -> Iterator[None]:
     """The settings of a run's device, put back afterwards so that the next run of a sweep starts from the same."""
     import torch
 
-    before = (
-        torch.get_num_threads(),
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-        torch.are_deterministic_algorithms_enabled(),
-    )
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(settings.num_threads or before[0])
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = settings.allow_tf32
     torch.use_deterministic_algorithms(settings.deterministic)
     try:
-        yield
+        with allowing_tf32(settings.allow_tf32):
+            yield
     finally:
         torch.set_num_threads(before[0])
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:3]
-        torch.use_deterministic_algorithms(before[3])
+        torch.use_deterministic_algorithms(before[1])

@@ -9,6 +9,7 @@ the same round can be compared as pairs.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -27,6 +28,9 @@ from suite.stage import STEP_STAGES
 from suite.statistics import median_interval, relative_half_width
 from suite.steadiness import Steadiness, assess
 from suite.subject import Subject
+
+GROWTH = 1.5
+"""From one look at the trials to the next."""
 
 
 @dataclass
@@ -62,7 +66,8 @@ class StageTimes:
 class Latency:
     """Time of whole generations and of their stages, over interleaved trials of all arms.
 
-    Trials stop when every arm's are steady and their 95 % interval of the median is narrow enough, or at the protocol's limits.
+    Trials stop when every arm's are steady and their 95 % interval of the median is narrow enough (`is_look` says when that is
+    asked), or at the protocol's limits.
     """
 
     def observe(self, subject: Subject) -> Observation:
@@ -96,11 +101,26 @@ def is_enough(samples: list[Sample], protocol: MeasurementProtocol, elapsed_s: f
     series = generations(samples)
     latest = device == "cuda"
     found = {arm: assess(values, latest=latest) for arm, values in series.items()}
-    if all(_is_known(series[arm], one, protocol, latest) for arm, one in found.items()):
+    rounds = max(map(len, series.values()), default=0)
+    if is_look(rounds, protocol.min_trials) and all(
+        _is_known(series[arm], one, protocol, latest) for arm, one in found.items()
+    ):
         return True
     slow_s = sum(float(np.asarray(series[arm])[one.slower].sum()) for arm, one in found.items())
     # A machine that got quiet late gets the time that the noise took, at most as much again.
     return elapsed_s - min(slow_s, protocol.max_measuring_s) > protocol.max_measuring_s
+
+
+def is_look(rounds: int, min_trials: int) -> bool:
+    """Whether to ask if intervals are narrow enough: after the least number of rounds, then after half as many more each time.
+
+    Asked after every round, trials would stop where the interval happens to be narrow, and it would miss the median twice as
+    often as it says (group sequential designs: Pocock 1977, Biometrika 64, 191-199; `benchmarks/steadiness.py` measures it).
+    """
+    look = min_trials
+    while look < rounds:
+        look = math.ceil(GROWTH * look)
+    return look == rounds
 
 
 def _is_known(values: list[float], found: Steadiness, protocol: MeasurementProtocol, latest: bool) -> bool:

@@ -21,6 +21,7 @@ from suite.clock import Clock, clock_for
 from suite.environment import capture
 from suite.errors import ConfigError
 from suite.machine import NUMBER_FORMATS, Machine, calibrated
+from suite.tensor_cores import allowing_tf32
 
 LEAST_TRIAL_S = 0.05
 """A timed trial repeats its work until it is at least this long."""
@@ -97,7 +98,7 @@ def _peak_flops_per_s(name: str, device: str, clock: Clock) -> float | None:
         return None
     size, channels, side = SIZES[device]
     rates = []
-    with _tf32(name == "tf32"):
+    with allowing_tf32(name == "tf32"):
         for make, flops in (
             (lambda: _product(name, device, size), 2 * size**3),
             (lambda: _convolution(name, device, channels, side), 2 * side**2 * channels**2 * 9),
@@ -115,7 +116,7 @@ def _product(name: str, device: str, size: int) -> Callable[[], Any]:
 
     left, right = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
     if name == "int8":
-        left, right = left.mul(9).to(torch.int8), right.mul(9).to(torch.int8)
+        left, right = left.mul(9).to(torch.int8), right.mul(9).to(torch.int8).t()  # as tensor cores read it
         return lambda: torch._int_mm(left, right)
     if name == "float8":
         one = torch.ones((), device=device)
@@ -189,18 +190,6 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _tf32(allowed: bool) -> Iterator[None]:
-    import torch
-
-    before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def _resolved(device: str) -> str:

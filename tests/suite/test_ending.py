@@ -80,6 +80,16 @@ def test_time_is_the_median_of_the_stacks_own_trials_with_its_interval(said: Cal
     assert said(example(samples=trials(0.0125))) == ["12.5 ms a generation in one trial"]
 
 
+def test_times_in_doubt_are_told_with_the_evidence_and_count_the_quiet_trials(said: Callable[..., list[str]]) -> None:
+    slow = [Sample(metric="latency_s", value=30.0, trial=trial, set_aside=True) for trial in (5, 6)]
+    arms = [Arm(name="stack", doubt="trials 5-6 took 30 s."), Arm(name="out_of_the_box", doubt="a core was taken.")]
+    assert said(example(samples=[*trials(3.0, 2.0, 2.5), *slow], arms=arms)) == [
+        "2.50 [2.00\N{EN DASH}3.00] s a generation over 3 trials",
+        "in doubt: trials 5-6 took 30 s.",
+        "in doubt, out of the box: a core was taken.",
+    ]
+
+
 def test_flops_stand_beside_the_time_and_say_where_they_are_less_than_all(said: Callable[..., list[str]]) -> None:
     run = example(samples=trials(2.0))
     known = [product(3_000_000), product(4_000_000, "convolution"), product(None, "elementwise")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -70,3 +71,12 @@ def test_through_a_pipe_it_is_plain_and_a_row_is_a_line(monkeypatch: pytest.Monk
 
 def test_one_run_needs_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, RUNS[:1], width=80) == []
+
+
+def test_a_time_in_doubt_is_marked_and_the_doubt_is_told_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsure = replace(GOOD, doubt="a neighbour held one core.")
+    runs = [RUNS[0], Ended(["study=x", "workload=wan", "optimization=[]"], "ok", None, unsure)]
+    lines = told(monkeypatch, runs, width=None)
+    marked = [line for line in lines if "ms *" in line]
+    assert [line.split("  ")[0] for line in marked] == ["wan"]
+    assert lines[-1] == "* wan: a neighbour held one core."

@@ -83,8 +83,9 @@ def _attended(kernel: str, inputs: list[torch.Tensor]) -> torch.Tensor:
 
     from suite.optimizations.attention import KERNELS
 
+    query, key, value = inputs
     with torch.inference_mode(), sdpa_kernel(getattr(SDPBackend, KERNELS[kernel])):
-        return torch.nn.functional.scaled_dot_product_attention(*inputs)
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value)
 
 
 def _error(output: torch.Tensor, reference: torch.Tensor) -> float:

@@ -6,9 +6,8 @@ simulator's of the same call on fake tensors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu_study.checks.setting import Setting, Verdict
@@ -22,9 +21,6 @@ QUESTION = (
 TOLERANCE = 0.03
 PRECISIONS = ("float16", "bfloat16", "float32", "tf32")
 ORDERS = ("contiguous", "channels_last")
-NUM_COPIES = 2
-"""Calls: the first loads libraries and makes what they keep, the second is the one that counts."""
-
 Make = Callable[[Callable[..., Any]], Sequence[Any]]
 """Given ``draw(*shape)``, the tensors of a call, weights included."""
 
@@ -252,25 +248,36 @@ def _short(error: Exception) -> str:
 
 
 def real_call(case: Case, precision: str, order: str) -> Seen:
-    """The call on the device."""
+    """The call on the device, once libraries are loaded and have made what they keep."""
     import torch
 
-    inputs, kept = _inputs(case, precision, order, "cuda"), []
-    with torch.inference_mode(), _tf32(precision == "tf32"):
-        for _ in range(NUM_COPIES):
-            torch.cuda.synchronize()
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-            before, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-            output = case.run(*inputs)
-            torch.cuda.synchronize()
-            peak = torch.cuda.max_memory_allocated() - before
-            reserved = torch.cuda.max_memory_reserved() - reserved
-            strides, num_bytes = output.stride(), output.untyped_storage().nbytes()
-            del output
-            kept.append(torch.cuda.memory_allocated() - before)
+    from suite.tensor_cores import allowing_tf32
+
+    inputs = _inputs(case, precision, order, "cuda")
+    with torch.inference_mode(), allowing_tf32(precision == "tf32"):
+        first, seen = _observed(case, inputs), _observed(case, inputs)
         kernels = _kernels(lambda: case.run(*inputs))
-    return Seen(peak, num_bytes, tuple(strides), kept[0], reserved, kernels)
+    return replace(seen, kept_bytes=first.kept_bytes, kernels=kernels)
+
+
+def _observed(case: Case, inputs: Sequence[torch.Tensor]) -> Seen:
+    import torch
+
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    allocated, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+    output = case.run(*inputs)
+    torch.cuda.synchronize()
+    strides, num_bytes = tuple(output.stride()), output.untyped_storage().nbytes()
+    del output
+    return Seen(
+        peak_bytes=torch.cuda.max_memory_allocated() - allocated,
+        output_bytes=num_bytes,
+        strides=strides,
+        kept_bytes=torch.cuda.memory_allocated() - allocated,
+        reserved_bytes=torch.cuda.max_memory_reserved() - reserved,
+    )
 
 
 def _kernels(run: Callable[[], Any]) -> list[str]:
@@ -292,10 +299,11 @@ def simulated_call(case: Case, precision: str, order: str) -> Seen:
 
     from suite.simulation.known_operators import KnownOperators
     from suite.simulation.observer import Observer
+    from suite.tensor_cores import allowing_tf32
 
     mode = FakeTensorMode()
     observer = Observer("cuda", lambda function, args, kwargs: function(*args, **kwargs), KnownOperators(mode))
-    with torch.inference_mode(), _tf32(precision == "tf32"), mode:
+    with torch.inference_mode(), allowing_tf32(precision == "tf32"), mode:
         inputs = _inputs(case, precision, order, "cpu")
         observer.memory.hold(inputs)
         observer.memory.cut()
@@ -325,16 +333,3 @@ def _ordered(tensor: torch.Tensor, order: str) -> torch.Tensor:
         return tensor
     last = {4: torch.channels_last, 5: torch.channels_last_3d}[tensor.ndim]
     return tensor.contiguous(memory_format=last)
-
-
-@contextmanager
-def _tf32(allowed: bool) -> Iterator[None]:
-    """Tensor cores for float32, as `device.allow_tf32` sets them."""
-    import torch
-
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

@@ -10,7 +10,7 @@ import pytest
 from toy import Noted, ToyWorkload, quick_protocol, toy_subject
 
 from suite.execution.certify import Processor, certified
-from suite.probes.latency import Latency, StageTimes, is_enough
+from suite.probes.latency import Latency, StageTimes, is_enough, is_look
 from suite.record import Arm, Sample
 from suite.stage import stage, watched_by
 from suite.subject import Subject
@@ -146,7 +146,7 @@ def test_more_trials_are_taken_once_the_machine_is_quiet(tmp_path: Path) -> None
     protocol = quick_protocol(min_trials=10, max_trials=100, target_relative_interval=0.2)
     subject = Subject(StagelessWorkload(), {"stack": {}}, protocol, tmp_path)
     subject.clock = SeriesClock(neighbour(8, 100))
-    assert num_generations(Latency().observe(subject).samples) == 8 + 10
+    assert num_generations(Latency().observe(subject).samples) == 23, "the first look with ten quiet ones: 10, 15, 23"
     subject.clock = SeriesClock(neighbour(0, 100))
     assert num_generations(Latency().observe(subject).samples) == 10
 
@@ -163,3 +163,9 @@ def test_slow_trials_do_not_use_up_the_time_of_quick_ones(num_bad: int, elapsed_
     samples = [Sample(metric="latency_s", value=value, trial=trial) for trial, value in enumerate(values)]
     protocol = quick_protocol(max_trials=100, max_measuring_s=60)
     assert is_enough(samples, protocol, elapsed_s, "cpu") == expected
+
+
+def test_looks_are_further_and_further_apart() -> None:
+    assert [rounds for rounds in range(1, 60) if is_look(rounds, 10)] == [10, 15, 23, 35, 53]
+    assert [rounds for rounds in range(1, 12) if is_look(rounds, 5)] == [5, 8]
+    assert [rounds for rounds in range(1, 9) if is_look(rounds, 1)] == [1, 2, 3, 5, 8]
