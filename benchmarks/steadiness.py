@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from suite.probes.latency import is_enough  # noqa: E402
+from suite.probes.latency import Stopping  # noqa: E402
 from suite.protocol import MeasurementProtocol  # noqa: E402
 from suite.record import Sample  # noqa: E402
 from suite.statistics import median_interval, paired_ratio, verdict  # noqa: E402
@@ -139,8 +139,9 @@ def _stopped(draw: Callable[[int], Times]) -> Times:
     samples = [
         Sample(metric="latency_s", value=float(value), stage="generate", trial=n) for n, value in enumerate(drawn)
     ]
+    stopping = Stopping(PROTOCOL, "cpu")
     for count in range(PROTOCOL.min_trials, len(drawn)):
-        if is_enough(samples[:count], PROTOCOL, 0.0, "cpu"):
+        if stopping.after(samples[:count], 0.0):
             return drawn[:count]
     return drawn
 

@@ -1,10 +1,10 @@
 """How often a run is repeated, and when it stops.
 
-    min_trials --> of every arm as many alike, its interval narrow enough --> done
-               --> else half as many rounds more, and so on --> up to max_trials, for max_measuring_s
+    min_trials --> of every arm as many alike, its interval narrow enough, five rounds in a row --> done
+               --> else one round more, and so on --> up to max_trials, for max_measuring_s
 
 A machine that gets quiet late gets more trials: what those of a slower regime took is added to the time, up to as much again.
-Time is looked at after every round, intervals now and then (`suite.probes.latency.is_look`).
+See `suite.probes.latency.Stopping`.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class ProtocolConfig:
     """Timed trials of every arm at most, those that are set aside included."""
     target_relative_interval: float = MISSING
     """Stop when every arm's trials are steady and the half width of the 95 % interval of their median, those that are set aside
-    left out, is below this fraction of it; asked after `min_trials`, then after half as many more each time."""
+    left out, is below this fraction of it, five rounds in a row from `min_trials` on."""
     max_measuring_s: float = MISSING
     """Stop timing after this long, once `min_trials` are done; what slow regimes of the machine took is added, up to as much
     again."""

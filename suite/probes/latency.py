@@ -9,7 +9,6 @@ the same round can be compared as pairs.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -29,8 +28,8 @@ from suite.statistics import median_interval, relative_half_width
 from suite.steadiness import Steadiness, assess
 from suite.subject import Subject
 
-GROWTH = 1.5
-"""From one look at the trials to the next."""
+IN_A_ROW = 5
+"""Rounds after which every arm's interval must have been narrow enough."""
 
 
 @dataclass
@@ -66,8 +65,8 @@ class StageTimes:
 class Latency:
     """Time of whole generations and of their stages, over interleaved trials of all arms.
 
-    Trials stop when every arm's are steady and their 95 % interval of the median is narrow enough (`is_look` says when that is
-    asked), or at the protocol's limits.
+    Trials stop when every arm's are steady and their 95 % interval of the median is narrow enough and stays so, or at the
+    protocol's limits (`Stopping`).
     """
 
     def observe(self, subject: Subject) -> Observation:
@@ -76,11 +75,12 @@ class Latency:
         arms = list(subject.arms)
         samples: list[Sample] = []
         before, start = machine_load.state(device, uuid), time.monotonic()
+        stopping = Stopping(protocol, device)
         for trial in range(protocol.max_trials):
             subject.say(f"latency, round {trial + 1} of up to {protocol.max_trials}")
             for arm in arms if trial % 2 == 0 else reversed(arms):
                 samples += time_stages(subject, arm, trial)
-            if trial + 1 >= protocol.min_trials and is_enough(samples, protocol, time.monotonic() - start, device):
+            if trial + 1 >= protocol.min_trials and stopping.after(samples, time.monotonic() - start):
                 break
         return Observation(samples=samples, machine_states=(before, machine_load.state(device, uuid)))
 
@@ -96,31 +96,37 @@ def time_stages(subject: Subject, arm: str, trial: int) -> list[Sample]:
     return samples + [Sample(metric=name, value=value, trial=trial, arm=arm) for name, value in happened.items()]
 
 
-def is_enough(samples: list[Sample], protocol: MeasurementProtocol, elapsed_s: float, device: str) -> bool:
-    """Whether more trials would add little, or time is up."""
-    series = generations(samples)
-    latest = device == "cuda"
-    found = {arm: assess(values, latest=latest) for arm, values in series.items()}
-    rounds = max(map(len, series.values()), default=0)
-    if is_look(rounds, protocol.min_trials) and all(
-        _is_known(series[arm], one, protocol, latest) for arm, one in found.items()
-    ):
-        return True
-    slow_s = sum(float(np.asarray(series[arm])[one.slower].sum()) for arm, one in found.items())
-    # A machine that got quiet late gets the time that the noise took, at most as much again.
-    return elapsed_s - min(slow_s, protocol.max_measuring_s) > protocol.max_measuring_s
+@dataclass
+class Stopping:
+    """Told of the trials after every round, says when more would add little, or time is up.
 
+    Every arm's interval must be narrow enough `IN_A_ROW` rounds in a row: after the first, trials would stop where it happens
+    to be narrow, and it would hold the median less often than it says (`benchmarks/steadiness.py`).
 
-def is_look(rounds: int, min_trials: int) -> bool:
-    """Whether to ask if intervals are narrow enough: after the least number of rounds, then after half as many more each time.
-
-    Asked after every round, trials would stop where the interval happens to be narrow, and it would miss the median twice as
-    often as it says (group sequential designs: Pocock 1977, Biometrika 64, 191-199; `benchmarks/steadiness.py` measures it).
+    Args:
+        protocol: whose limits these are.
+        device: ``cpu`` or ``cuda``, see `suite.steadiness.assess`.
     """
-    look = min_trials
-    while look < rounds:
-        look = math.ceil(GROWTH * look)
-    return look == rounds
+
+    protocol: MeasurementProtocol
+    device: str
+    _in_a_row: int = 0
+
+    def after(self, samples: list[Sample], elapsed_s: float) -> bool:
+        """Whether to stop after a round.
+
+        Args:
+            samples: of all rounds so far.
+            elapsed_s: since the first of them began.
+        """
+        series, latest = generations(samples), self.device == "cuda"
+        found = {arm: assess(values, latest=latest) for arm, values in series.items()}
+        known = all(_is_known(series[arm], one, self.protocol, latest) for arm, one in found.items())
+        self._in_a_row = self._in_a_row + 1 if known else 0
+        slow_s = sum(float(np.asarray(series[arm])[one.slower].sum()) for arm, one in found.items())
+        limit_s = self.protocol.max_measuring_s
+        # A machine that got quiet late gets the time that the noise took, at most as much again.
+        return self._in_a_row >= IN_A_ROW or elapsed_s - min(slow_s, limit_s) > limit_s
 
 
 def _is_known(values: list[float], found: Steadiness, protocol: MeasurementProtocol, latest: bool) -> bool:

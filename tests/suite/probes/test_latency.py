@@ -10,7 +10,7 @@ import pytest
 from toy import Noted, ToyWorkload, quick_protocol, toy_subject
 
 from suite.execution.certify import Processor, certified
-from suite.probes.latency import Latency, StageTimes, is_enough, is_look
+from suite.probes.latency import IN_A_ROW, Latency, StageTimes, Stopping
 from suite.record import Arm, Sample
 from suite.stage import stage, watched_by
 from suite.subject import Subject
@@ -76,7 +76,7 @@ def test_every_trial_of_every_arm_is_kept_raw(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "num_trials"),
     [
-        ({"min_trials": 5, "max_trials": 20, "target_relative_interval": 1e9}, 5),
+        ({"min_trials": 5, "max_trials": 20, "target_relative_interval": 1e9}, 5 + IN_A_ROW - 1),
         ({"min_trials": 3, "max_trials": 6, "target_relative_interval": 0.0}, 6),
         ({"min_trials": 3, "max_trials": 6, "target_relative_interval": 0.0, "max_measuring_s": 0.0}, 3),
     ],
@@ -146,9 +146,9 @@ def test_more_trials_are_taken_once_the_machine_is_quiet(tmp_path: Path) -> None
     protocol = quick_protocol(min_trials=10, max_trials=100, target_relative_interval=0.2)
     subject = Subject(StagelessWorkload(), {"stack": {}}, protocol, tmp_path)
     subject.clock = SeriesClock(neighbour(8, 100))
-    assert num_generations(Latency().observe(subject).samples) == 23, "the first look with ten quiet ones: 10, 15, 23"
+    assert num_generations(Latency().observe(subject).samples) == 8 + 10 + IN_A_ROW - 1
     subject.clock = SeriesClock(neighbour(0, 100))
-    assert num_generations(Latency().observe(subject).samples) == 10
+    assert num_generations(Latency().observe(subject).samples) == 10 + IN_A_ROW - 1
 
 
 @pytest.mark.parametrize(("num_bad", "elapsed_s", "expected"), [
@@ -162,10 +162,16 @@ def test_slow_trials_do_not_use_up_the_time_of_quick_ones(num_bad: int, elapsed_
     values = neighbour(num_bad, 15)
     samples = [Sample(metric="latency_s", value=value, trial=trial) for trial, value in enumerate(values)]
     protocol = quick_protocol(max_trials=100, max_measuring_s=60)
-    assert is_enough(samples, protocol, elapsed_s, "cpu") == expected
+    assert Stopping(protocol, "cpu").after(samples, elapsed_s) == expected
 
 
-def test_looks_are_further_and_further_apart() -> None:
-    assert [rounds for rounds in range(1, 60) if is_look(rounds, 10)] == [10, 15, 23, 35, 53]
-    assert [rounds for rounds in range(1, 12) if is_look(rounds, 5)] == [5, 8]
-    assert [rounds for rounds in range(1, 9) if is_look(rounds, 1)] == [1, 2, 3, 5, 8]
+def test_an_interval_that_is_narrow_once_is_not_enough() -> None:
+    protocol = quick_protocol(min_trials=10, max_trials=100, target_relative_interval=0.02)
+    narrow, wide = [1.0] * 10, [1.0, 1.5] * 5
+    stopping = Stopping(protocol, "cpu")
+    rounds = [narrow] * (IN_A_ROW - 1) + [wide] + [narrow] * IN_A_ROW
+    stops = [
+        stopping.after([Sample(metric="latency_s", value=value, trial=n) for n, value in enumerate(values)], 0.0)
+        for values in rounds
+    ]
+    assert stops == [False] * (len(rounds) - 1) + [True]
