@@ -23,6 +23,8 @@ MIN_OTHERS_CORES = 0.2
 """Other work below this many cores explains nothing."""
 MIN_WAIT_SHARE = 0.1
 """Time in which a thread was ready and had no core, over the trial's."""
+OUTLIER = 3.0
+"""A trial that took so many times the median of those that count is told of, although the median bears it."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,14 @@ def certified(arm: Arm, samples: Sequence[Sample], processor: Processor) -> tupl
         return arm, list(samples)
     trials, values = np.array(list(seconds)), np.array(list(seconds.values()))
     found = assess(values, latest=processor.device == "cuda")
-    slow = _slow(values, found)
+    slow = _slow(values, found) | _stands_out(values, found)
     load = _Load.of(own, seconds, trials[slow] if slow.any() else trials)
-    words = [_kind(trials, found), load.words(processor, throughout=found.is_steady), _throttled(arm)]
+    words = [
+        _kind(trials, found),
+        _outliers(trials, values, found),
+        load.words(processor, throughout=not slow.any()),
+        _throttled(arm),
+    ]
     doubt = " ".join(word for word in words if word) or None
     aside = set(trials[~found.counted].tolist())
     marked = [
@@ -109,6 +116,22 @@ def _slow(values: NDArray[np.float64], found: Steadiness) -> NDArray[np.bool_]:
     if found.is_steady:
         return np.zeros(values.size, dtype=bool)
     return found.slower if found.kind == "step" else values > np.median(values)
+
+
+def _stands_out(values: NDArray[np.float64], found: Steadiness) -> NDArray[np.bool_]:
+    """Single trials that a median bears and nobody should: many times those that count, and of no regime of their own."""
+    return found.counted & (values >= OUTLIER * np.median(values[found.counted]))
+
+
+def _outliers(trials: NDArray[np.intp], values: NDArray[np.float64], found: Steadiness) -> str:
+    """The longest of them, with how many there are."""
+    which = _stands_out(values, found)
+    if not which.any() or found.kind == "mixed":
+        return ""
+    longest = int(np.argmax(np.where(which, values, 0)))
+    times = values[longest] / np.median(values[found.counted])
+    others = f", and {which.sum() - 1} more stand out" if which.sum() > 1 else ""
+    return f"Trial {trials[longest]} took {quantity(values[longest], 's')}, {times:.3g}{TIMES} the median{others}."
 
 
 def _kind(trials: NDArray[np.intp], found: Steadiness) -> str:

@@ -103,3 +103,23 @@ def test_a_hot_gpu_counts_at_the_pace_that_it_keeps_and_says_so() -> None:
     arm, marked = certified(given, series, Processor("cuda", num_threads=2, num_cores=2))
     assert {sample.trial for sample in marked if sample.set_aside} == set(range(8))
     assert "The GPU was throttled (sw_thermal_slowdown), its clock 1.98 GHz then 1.20 GHz." in (arm.doubt or "")
+
+
+def test_one_trial_that_stands_out_is_told_with_what_the_machine_did_then() -> None:
+    """All of a neighbour's work may fall into one trial: the others agree, and the median is theirs."""
+    seconds = noise(20)
+    seconds[7] = 42.0
+    busy = np.where(np.arange(20) == 7, 1.9, 0.0)
+    wait = np.where(np.arange(20) == 7, 0.9, 0.0)
+    arm, marked = certified(Arm(name="stack"), samples(seconds, busy, wait), TWO_CORES)
+    assert arm.steady is True
+    assert (arm.doubt or "").startswith("Trial 7 took 42.0 s, 42")
+    assert "In the slow trials other work kept 1.9 of 2 cores busy" in (arm.doubt or "")
+    assert not any(sample.set_aside for sample in marked)
+
+
+def test_a_trial_of_twice_the_median_is_noise() -> None:
+    seconds = noise(20)
+    seconds[7] = 2.0
+    arm, _ = certified(Arm(name="stack"), samples(seconds), TWO_CORES)
+    assert arm.doubt is None
