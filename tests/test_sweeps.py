@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
 from suite import record_folder
@@ -28,6 +29,7 @@ def start(output_dir: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_in_the_middle_keeps_what_is_finished(tmp_path: Path) -> None:
     sweep = start(tmp_path, *SWEEP)
     deadline = time.monotonic() + 120
@@ -64,6 +66,7 @@ def test_a_wrong_run_does_not_stop_the_others(tmp_path: Path) -> None:
     assert record_folder.load(only).request["height"] == 64
 
 
+@pytest.mark.slow
 def test_a_single_run_lands_in_the_same_place_as_a_swept_one(tmp_path: Path) -> None:
     single = start(tmp_path, "device=cpu", "workload=parti", *QUICK)
     assert single.wait(timeout=120) == 0

@@ -44,6 +44,7 @@ ONE_TRIAL = ("protocol.max_warmup_trials=1", "protocol.min_trials=1", "protocol.
 """Memory is not a matter of chance."""
 
 
+@pytest.mark.slow
 def test_a_planned_run_is_measured_within_its_budget(experiment: Callable, tmp_path: Path) -> None:
     """At the size of a test the profiler confirms what the simulation promised, and that one slice fewer would not do."""
     whole = simulated_peak(experiment("workload=animatediff", "device=cpu"), "allocated").size

@@ -355,6 +355,7 @@ def test_workloads_skip_work_and_come_back(name: str, smoke_workload: Callable) 
         assert torch.equal(workload.generate(), before)
 
 
+@pytest.mark.slow
 def test_with_grouped_operators_in_either_order(
     experiment: Callable, smoke_workload: Callable, float64_workload: Callable, tmp_path: Path
 ) -> None:

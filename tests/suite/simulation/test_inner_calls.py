@@ -201,7 +201,14 @@ def counts(stack: str) -> list[str]:
     return [f"optimization.{stack}.{words}" for words in UNEVEN] if sliced else []
 
 
-@pytest.mark.parametrize(("name", "stack"), [(name, stack) for name, stacks in STACKS.items() for stack in stacks])
+@pytest.mark.parametrize(
+    ("name", "stack"),
+    [
+        pytest.param(name, stack, marks=[pytest.mark.slow] if name == "stable_video_diffusion" else [])
+        for name, stacks in STACKS.items()
+        for stack in stacks
+    ],
+)
 def test_slices_that_are_not_simulated_cost_what_simulated_ones_do(
     name: str, stack: str, experiment: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

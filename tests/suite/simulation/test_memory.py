@@ -80,8 +80,8 @@ def test_peaks_are_the_profilers(
     ("overrides", "unet_gib", "decode_gib"),
     [
         (("workload=animatediff", "request.height=576", "request.width=1024", "request.num_frames=16"), 4.58, 13.5),
-        (("workload=stable_video_diffusion",), 4.35, 15.75),
-        (("workload=stable_video_diffusion_xt",), 7.73, 28.13),
+        pytest.param(("workload=stable_video_diffusion",), 4.35, 15.75, marks=pytest.mark.slow),
+        pytest.param(("workload=stable_video_diffusion_xt",), 7.73, 28.13, marks=pytest.mark.slow),
     ],
 )
 def test_paper_scale_peaks_are_those_of_an_independent_desk_simulation(
@@ -150,6 +150,7 @@ def test_replayed_calls_hold_what_simulated_ones_do(name: str, experiment: Calla
     assert skipping.memory.column("allocated_bytes").equals(full.memory.column("allocated_bytes"))
 
 
+@pytest.mark.slow
 def test_a_larger_request_never_needs_less(experiment: Callable) -> None:
     units = {"batch_size": 1, "num_frames": 2, "height": 64, "width": 64}
 
