@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu_study.checks.layouts import Seen, cases, compared, simulated_call
+from benchmarks.gpu_study.checks.layouts import Seen, compared, simulated_call
+from benchmarks.gpu_study.checks.operator_cases import cases
 
 MEASURED = json.loads(Path(__file__).with_name("h200_operators.json").read_text())
 UNKNOWN = {
