@@ -36,27 +36,26 @@ def _convolution(args: Sequence[Any], output: torch.Tensor) -> int:
 
 def _inside_cudnn(image: torch.Tensor, weight: torch.Tensor, output: torch.Tensor, *, is_last: bool) -> int:
     """Bytes of what its kernel reads and writes in another order, or with more channels, than it is given."""
-    on_tensor_cores = image.element_size() == 2 or torch.backends.cudnn.allow_tf32
+    may_use_tf32 = image.dtype == torch.float32 and torch.backends.cudnn.allow_tf32
+    on_tensor_cores = image.element_size() == 2 or may_use_tf32
     is_pointwise = prod(weight.shape[2:]) == 1
-    padding = -output.shape[1] % BLOCK if on_tensor_cores else 0
+    channels = output.shape[1]
+    padding = -channels % BLOCK if on_tensor_cores else 0
+    outputs, weights = (_padded(one, channels, padding) for one in (output, weight))
     if on_tensor_cores == is_last:
-        return _padded(output, padding) + _padded_weight(weight, output, padding) if padding and is_last else 0
+        return outputs + weights if padding and is_last else 0
     if is_pointwise and on_tensor_cores:  # a plain matrix product
         return 0
-    weights = 0 if is_pointwise else _padded_weight(weight, output, padding)
-    return _nbytes(image) + weights + _padded(output, padding)
+    return _nbytes(image) + outputs + (0 if is_pointwise else weights)
 
 
 def _is_in_order(tensor: torch.Tensor, *, last: bool) -> bool:
     return tensor.is_contiguous(memory_format=LAST[tensor.dim()]) if last else tensor.is_contiguous()
 
 
-def _padded(output: torch.Tensor, padding: int) -> int:
-    return _nbytes(output) * (output.shape[1] + padding) // output.shape[1]
-
-
-def _padded_weight(weight: torch.Tensor, output: torch.Tensor, padding: int) -> int:
-    return _nbytes(weight) * (output.shape[1] + padding) // output.shape[1]
+def _padded(tensor: torch.Tensor, num_channels: int, padding: int) -> int:
+    """Bytes of an output, or of the weight that makes it, with more channels than it has."""
+    return _nbytes(tensor) * (num_channels + padding) // num_channels
 
 
 def _group_norm(args: Sequence[Any], output: Any) -> int:
