@@ -24,11 +24,15 @@ FIGURES = (
     "capacity_bytes",
     "launch_overhead_s",
     "matrix_workspace_bytes",
+    "context_bytes",
+    "host_bandwidth_bytes_per_s",
+    "peer_bandwidth_bytes_per_s",
+    "compute_capability",
     "price_per_hour_usd",
     "power_w",
 )
 """Fields that need a source where they are known."""
-IDENTITY = ("name", "calibration", *FIGURES[:5])
+IDENTITY = ("name", "calibration", *FIGURES[:9])
 """Fields that change what a run says; price and power are read by reports alone."""
 
 
@@ -69,11 +73,21 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     bandwidth_bytes_per_s: float | None = None
     """Of the device's memory."""
     capacity_bytes: int | None = None
-    """Of the device's memory. A vendor's GB is taken as 10^9 bytes: what a driver leaves to tensors is close to it."""
+    """Of the device's memory, as CUDA reports it (``torch.cuda.get_device_properties().total_memory``)."""
     launch_overhead_s: float | None = None
     """Least time from one operator to the next, however small they are."""
     matrix_workspace_bytes: int | None = None
     """Of the device's memory: what torch allocates for its library of matrix products at the first one, and keeps."""
+    context_bytes: int | None = None
+    """Of the device's memory: what a process takes besides tensors, its CUDA context and the kernels that it loads."""
+    host_bandwidth_bytes_per_s: float | None = None
+    """From host memory to the device's or back, one way (PCIe, NVLink-C2C)."""
+    peer_bandwidth_bytes_per_s: float | None = None
+    """Between two devices of this kind in one server, one way; None where they have no link of their own."""
+    compute_capability: str | None = None
+    """Of NVIDIA's devices, such as ``9.0``: what kernels they can run."""
+    family: str | None = None
+    """Of the architecture, such as ``hopper``: machines whose chips are alike."""
     price_per_hour_usd: float | None = None
     power_w: float | None = None
     """Board power that the vendor states: the most that is drawn for long."""
@@ -88,8 +102,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(
                 f"peak_flops_per_s names {sorted(unknown)}; number formats are {', '.join(NUMBER_FORMATS)}"
             )
-        numbers = [*self.peak_flops_per_s.values(), *(getattr(self, name) for name in FIGURES[1:])]
-        if any(number is not None and number <= 0 for number in numbers):
+        stated = [*self.peak_flops_per_s.values(), *(getattr(self, name) for name in FIGURES[1:])]
+        if any(number <= 0 for number in stated if isinstance(number, int | float)):
             raise ValueError("a figure is above 0, or null where it is not known")
 
     def ridge(self, number_format: str) -> float | None:
@@ -115,6 +129,11 @@ def machine(
     capacity_bytes: Any,
     launch_overhead_s: Any,
     matrix_workspace_bytes: Any,
+    context_bytes: Any,
+    host_bandwidth_bytes_per_s: Any,
+    peer_bandwidth_bytes_per_s: Any,
+    compute_capability: Any,
+    family: Any,
     price_per_hour_usd: Any,
     power_w: Any,
     sources: Any,

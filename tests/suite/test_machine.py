@@ -54,7 +54,7 @@ def test_ridges_are_those_of_the_datasheets() -> None:
 
 def node(**figures: Any) -> dict[str, Any]:
     """What a YAML file of a machine that nobody knows would hold, with the given figures in it."""
-    empty = dict.fromkeys((*FIGURES, "calibration"))
+    empty = dict.fromkeys((*FIGURES, "family", "calibration"))
     return empty | {"name": "x", "reported_as": [], "peak_flops_per_s": {}, "sources": {}} | figures
 
 
