@@ -14,6 +14,8 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 TABLES: Mapping[str, pa.Schema] = {
     # One row per (stage, step, module, operator, class, kind, part, precision). Rows sum to the profiled span. `flops` are of
     # matrix products and convolutions, `vector_flops` of all else; null where an operator may do some that no formula counts.
+    # A simulation knows two more: `tile_flops`, those of `flops` with every tile of a kernel in full, and `copied_bytes`, what
+    # operators write into temporaries of their own and read again.
     "operators": _schema(
         stage=pa.string(),
         step=pa.int32(),
@@ -31,6 +33,8 @@ TABLES: Mapping[str, pa.Schema] = {
         vector_flops=pa.int64(),
         bytes_read=pa.int64(),
         bytes_written=pa.int64(),
+        tile_flops=pa.int64(),
+        copied_bytes=pa.int64(),
     ),
     # One row per attention call, in time order.
     "attention": _schema(

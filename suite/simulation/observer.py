@@ -121,7 +121,7 @@ class Observer(TorchDispatchMode):
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
             self.memory.note(tensors_in((args, kwargs)), tensors_in(output), scratch)
-        cost, precision = cost_of(func, args, kwargs, output)
+        cost, precision = cost_of(func, args, kwargs, output, scratch)
         self._count(name, cost, precision)
         if call is not None:
             self.operators.remember(call, output, scratch, cost, precision)

@@ -13,7 +13,9 @@ import torch
 from suite.attribution import taxonomy
 from suite.attribution.flops import FORMULAS, flops
 from suite.attribution.vector_flops import vector_flops
+from suite.simulation.attention_kernels import FAKE_FUSED
 from suite.simulation.tally import Cost
+from suite.simulation.tiles import attention_tile_flops
 
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 """Operators that are made of others in ATen itself. Python's own decompositions are left alone: no device runs them."""
@@ -45,8 +47,8 @@ def kind_of(func: Any) -> Kind:
     return Kind.RESHAPING if torch.Tag.inplace_view in func.tags or name in ABSOLUTE else Kind.ORDINARY
 
 
-def cost_of(func: Any, args: Any, kwargs: Any, output: Any) -> tuple[Cost, str | None]:
-    """Of a call that returned `output`, and the number format that it computes in."""
+def cost_of(func: Any, args: Any, kwargs: Any, output: Any, scratch_bytes: int = 0) -> tuple[Cost, str | None]:
+    """Of a call that returned `output` and needed temporaries, and the number format that it computes in."""
     name = func._schema.name
     moves_nothing = func.is_view or name == UNSAFE_VIEW
     inputs = list(tensors_in((args, kwargs)))
@@ -60,6 +62,8 @@ def cost_of(func: Any, args: Any, kwargs: Any, output: Any) -> tuple[Cost, str |
         num_unknown=int(count is None and vector is None and taxonomy.computes(name)),
         bytes_read=0 if moves_nothing else sum(_bytes(tensor) for tensor in inputs),
         bytes_written=0 if moves_nothing else sum(_bytes(tensor) for tensor in tensors_in(output)),
+        tile_flops=attention_tile_flops(*shapes[:3]) if count and name == FAKE_FUSED else count or 0,
+        copied_bytes=scratch_bytes,
     )
     return cost, next((precision_of(tensor) for tensor in inputs if tensor.is_floating_point()), None)
 

@@ -77,7 +77,8 @@ def _operator_table(places: list[Place], rows: list[RowKey], groups: Ints, sums:
         columns[name] = pa.array(sums[:, index])
     unknown = columns.pop("num_unknown").to_numpy() > 0
     multiplies = np.array([key.operator_class not in WITHOUT_MATRICES for key in rows])[row]
-    for name, mask in (("flops", unknown & multiplies), ("vector_flops", unknown)):
+    masks = {"flops": unknown & multiplies, "tile_flops": unknown & multiplies, "vector_flops": unknown}
+    for name, mask in masks.items():
         columns[name] = pa.array(columns[name].to_numpy(), mask=mask)
     schema = TABLES["operators"]
     return pa.table(

@@ -25,7 +25,7 @@ class RowKey(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Of one operator call. `num_unknown` is 1 where it computes and no formula counts it."""
+    """Of one operator call. `num_unknown` is 1 where it computes and no formula counts it; see `suite.record_tables`."""
 
     calls: int
     flops: int
@@ -33,6 +33,8 @@ class Cost(NamedTuple):
     num_unknown: int
     bytes_read: int
     bytes_written: int
+    tile_flops: int
+    copied_bytes: int
 
 
 class AttentionCall(NamedTuple):
