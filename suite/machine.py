@@ -181,10 +181,11 @@ def machines() -> Mapping[str, Machine]:
     """Every machine of ``conf/machine`` with figures of its own, by the word that chooses it."""
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, four times as fast, wherever PyYAML comes with it
     found = {}
     for path in sorted(files("conf").joinpath("machine").iterdir(), key=lambda path: path.name):
         if path.name.endswith(".yaml"):
-            node = yaml.safe_load(path.read_text())
+            node = yaml.load(path.read_text(), Loader=loader)
             if node.pop("_target_") == f"{__name__}.{machine.__name__}":
                 found[path.name.removesuffix(".yaml")] = machine(**node)
     return found
