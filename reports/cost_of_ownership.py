@@ -64,7 +64,7 @@ def _row(runs: Runs, record: Record, timing: Timing) -> dict[str, Any]:
     machine, peak = timing.machine, _peaks(runs).get(record.run_id)
     fits = _fits(record, machine, peak)
     known = {"machine": machine.name, "basis": timing.basis, "error": timing.error, "fits": fits, "peak_bytes": peak}
-    known |= {"capacity_bytes": machine.capacity_bytes, "power_w": machine.power_w}
+    known |= {"room_bytes": machine.room_bytes, "power_w": machine.power_w}
     known |= {"usd_per_hour": machine.price_per_hour_usd, "price_source": price_source(machine)}
     if fits == DOES_NOT_FIT or timing.seconds is None:
         return known
@@ -129,9 +129,9 @@ def _fits(record: Record, machine: Machine, peak: float | None) -> str:
     """Whether a machine holds a run: a measured one says by running, a simulated one by its peak of live tensors."""
     if record.execution == "measure":
         return DOES_NOT_FIT if record.outcome.status == "oom" else FITS
-    if peak is None or machine.capacity_bytes is None:
+    if peak is None or machine.room_bytes is None:
         return UNKNOWN
-    return FITS if peak <= machine.capacity_bytes else DOES_NOT_FIT
+    return FITS if peak <= machine.room_bytes else DOES_NOT_FIT
 
 
 @lru_cache(maxsize=4)

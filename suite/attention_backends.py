@@ -1,4 +1,4 @@
-"""Which kernels scaled_dot_product_attention may take, and in which order, for a while."""
+"""Which kernels scaled_dot_product_attention may take, on which GPUs, and in which order, for a while."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch.nn.attention import SDPBackend
+
+Capability = tuple[int, int]
+"""Of an NVIDIA GPU: 9.0 is ``(9, 0)``."""
+OLDEST: dict[str, Capability] = {"flash": (8, 0), "efficient": (5, 0), "cudnn": (8, 0)}
+"""GPUs that each fused kernel begins with. Math is on all (torch 2.11 to 2.13, check_*_hardware_support in sdp_utils.cpp)."""
+NEWEST: Capability = (12, 1)
+"""GPUs that all fused kernels end with."""
+
+
+def capability_of(text: str | None) -> Capability | None:
+    """``9.0`` as numbers."""
+    if text is None:
+        return None
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)
+
+
+def exists_on(kernel: str, capability: Capability) -> bool:
+    """Whether torch has a kernel (``math``, ``flash``, ``efficient``, ``cudnn``) for such a GPU."""
+    return kernel not in OLDEST or OLDEST[kernel] <= capability <= NEWEST
 
 
 @contextmanager

@@ -152,7 +152,12 @@ def _placement(
         raise ConfigError(f"device.precision={precision}: one of {', '.join(PRECISIONS)} is accepted")
     if name == "auto":
         name = "cuda" if (execution.needs_no_device and not is_this_machine) or _has_gpu() else "cpu"
-    return Placement(device=name, precision=precision or _usual_precision(name, machine))
+    simulated = machine if name == "cuda" and execution.needs_no_device else None  # a measured run has what it runs on
+    return Placement(
+        device=name,
+        precision=precision or _usual_precision(name, machine),
+        compute_capability=simulated and simulated.compute_capability,
+    )
 
 
 def _has_gpu() -> bool:

@@ -104,11 +104,12 @@ def _told(count: int, seen: dict[int, int], budget: int, counter: str) -> str:
 def _budget(experiment: Experiment, name: str, auto: AutoSlices) -> int:
     if auto.memory_budget_gib is not None:
         return int(auto.memory_budget_gib * GIB)
-    if experiment.machine is None or experiment.machine.capacity_bytes is None:
+    room = experiment.machine and experiment.machine.room_bytes
+    if room is None:
         raise ConfigError(
             f"optimization.{name}.memory_budget_gib is not set: a number of GiB or machine=NAME is needed"
         )
-    return experiment.machine.capacity_bytes
+    return room
 
 
 def _with(experiment: Experiment, name: str, optimization: Any) -> Experiment:

@@ -109,6 +109,8 @@ class Placement:
     """``cpu`` or ``cuda``."""
     precision: str
     """One of `PRECISIONS`."""
+    compute_capability: str | None = None
+    """Of an NVIDIA GPU, such as ``9.0``; None: it has none, or nobody said which GPU it is."""
 
     @property
     def dtype(self) -> torch.dtype:

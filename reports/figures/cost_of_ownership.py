@@ -55,7 +55,8 @@ def caption(runs: Runs) -> str:
     errors = "; ".join(dict.fromkeys(frame.loc[frame["seconds"].notna(), "error"].dropna()))
     energies = " and ".join(dict.fromkeys(frame["energy_is"].dropna()))
     crosses = (
-        f" A cross in the grey lane: the stack {DOES_NOT_FIT} there, its peak of allocated memory is more than the machine has."
+        f" A cross in the grey lane: the stack {DOES_NOT_FIT} there, its peak of allocated memory is more than a process's "
+        "context leaves of the machine's."
         if (frame["fits"] == DOES_NOT_FIT).any()
         else ""
     )

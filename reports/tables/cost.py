@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 SECTION, ORDER = "cost", 20
 TITLE = "Cost"
 CAPTION = (
-    "Time, price and energy of one item (image, video or generation) and of 1,000. Simulated runs are estimated on every known "
-    "machine; a measured run (median of its quiet trials) is priced on the machine that it ran on, if that is known. A run "
-    "fits where its peak of allocated memory is no more than the machine has. The machine is taken to be rented for just that "
-    "time. Energy that no device counted is the time at all the power that the vendor states, an upper bound for a given time. "
-    "Prices are list prices of one provider on one day; those called reported were not verified."
+    "Time, price and energy of one item (image, video or generation) and of 1,000. Simulated runs are estimated on "
+    "every known machine; a measured run (median of its quiet trials) is priced on the machine that it ran on, if "
+    "that is known. A run fits where its peak of allocated memory is no more than the machine has left beside a "
+    "process's context. The machine is taken to be rented for just that time. Energy that no device counted is the "
+    "time at all the power that the vendor states, an upper bound for a given time. Prices are list prices of one "
+    "provider on one day; those called reported were not verified."
 )
 COLUMNS = (
     text("Workload", "group"),
@@ -28,7 +29,7 @@ COLUMNS = (
     text("Machine", "machine"),
     text("Fits", "fits"),
     quantity("Peak", "peak_bytes", "bytes"),
-    quantity("Of", "capacity_bytes", "bytes", unit_from="peak_bytes"),
+    quantity("Of", "room_bytes", "bytes", unit_from="peak_bytes"),
     text("Time is", "basis"),
     text("Item", "item"),
     quantity("Time an item", "seconds", "s"),

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
@@ -101,12 +101,14 @@ class Measured:
 
 def _observe(experiment: Experiment, scratch: Path, say: Callable[[str], None], findings: _Findings) -> None:
     findings.environment = capture(experiment.placement.device)
+    experiment = _placed(experiment, findings.environment)
     for probe in experiment.probes.values():
         if require := getattr(probe, "require", None):
             require(experiment.placement)
     experiment = planned(experiment, say)
     say("building")
     workload = experiment.make_workload()
+    workload.placement = replace(workload.placement, compute_capability=experiment.placement.compute_capability)
     findings.workload = workload_facts(experiment, workload)
     subject = Subject(workload, _arms(experiment), experiment.protocol, scratch, experiment.save_trace, say)
     _keep_applicable_arms(subject, findings)
@@ -189,6 +191,12 @@ def _record(experiment: Experiment, findings: _Findings, outcome: Outcome, scrat
     quiet_s = median(quiet.values()) if quiet else None
     costs = [msgspec.structs.replace(cost, quiet_s=quiet_s) for cost in findings.costs]
     return msgspec.structs.replace(record, probe_costs=costs)
+
+
+def _placed(experiment: Experiment, environment: Mapping[str, Any]) -> Experiment:
+    """The experiment with what its GPU can do: optimizations and the planner go by it."""
+    capability = (environment.get("gpu") or {}).get("compute_capability")
+    return replace(experiment, placement=replace(experiment.placement, compute_capability=capability))
 
 
 def _clear(device: str) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from suite.errors import ConfigError
 from suite.optimizations.contract import Handle
-from suite.workload import UnsupportedError, Workload
+from suite.workload import Placement, UnsupportedError, Workload
 
 KERNELS = {
     "math": "MATH",
@@ -46,10 +46,23 @@ class AttentionKernel:
 
         from suite.attention_backends import preferring
 
-        if workload.placement.device == "cpu" and self.kernel not in CPU_KERNELS:
-            raise UnsupportedError(f"the {self.kernel} attention kernel exists on GPUs only")
+        self._require(workload.placement)
         order = [getattr(SDPBackend, KERNELS[name]) for name in (self.kernel, *self.fallback)]
         otherwise = f", {', then '.join(self.fallback)} where it refuses a call" if self.fallback else ""
         handle = Handle(f"scaled_dot_product_attention uses the {self.kernel} kernel{otherwise}")
         handle.undo.enter_context(preferring(order))
         return handle
+
+    def _require(self, placement: Placement) -> None:
+        """Raises UnsupportedError where torch has no such kernel for the device."""
+        from suite.attention_backends import NEWEST, OLDEST, capability_of, exists_on
+
+        if placement.device == "cpu" and self.kernel not in CPU_KERNELS:
+            raise UnsupportedError(f"the {self.kernel} attention kernel exists on GPUs only")
+        capability = capability_of(placement.compute_capability)
+        if capability is not None and not exists_on(self.kernel, capability):
+            oldest, newest = (".".join(map(str, end)) for end in (OLDEST[self.kernel], NEWEST))
+            raise UnsupportedError(
+                f"the {self.kernel} attention kernel is for compute capabilities {oldest} to {newest}, and this GPU's is "
+                f"{placement.compute_capability}"
+            )

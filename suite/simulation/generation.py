@@ -12,6 +12,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from suite.attention_backends import capability_of
 from suite.simulation.between_parts import BetweenParts
 from suite.simulation.inner_calls import InnerCalls
 from suite.simulation.known_operators import KnownOperators
@@ -126,7 +127,8 @@ def simulate(
     """Generate once on fake tensors.
 
     Args:
-        workload: built on the meta device; its parts are fake from now on.
+        workload: built on the meta device; its parts are fake from now on. The compute capability of its placement decides
+            about attention kernels.
         device: ``cpu`` or ``cuda``: the kind of device that is simulated. Tensors are fake CPU ones either way.
         workspace_bytes: that libraries keep on the device from the warm-up on.
         replaying: whether calls of known cost are skipped, see `suite.simulation.replay`.
@@ -135,7 +137,8 @@ def simulate(
     mode = fake_parts(workload.parts)
     weights_bytes = storage_bytes(workload.parts.values())
     workload.placement = replace(workload.placement, device="cpu")
-    observer = Observer(device, BetweenParts.of(workload, mode), KnownOperators(mode))
+    capability = capability_of(workload.placement.compute_capability)
+    observer = Observer(device, BetweenParts.of(workload, mode), KnownOperators(mode), capability)
     stages = StageSpells(observer)
     inner = InnerCalls(mode, observer)
     calls = SealedCalls(stages, Replay(mode, observer.memory), inner, replaying, say)

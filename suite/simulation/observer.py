@@ -16,11 +16,11 @@ from torch import Size, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from suite.attention_backends import preferring
+from suite.attention_backends import Capability, preferring
 from suite.attribution import taxonomy
 from suite.attribution.marks import parse
 from suite.attribution.scopes import AttentionRule, scope_marks
-from suite.simulation.attention_kernels import Call, as_kernel, call_of, cuda_kernel, fake_backends
+from suite.simulation.attention_kernels import Call, as_kernel, call_of, cuda_kernel, fake_backends, fused_scratch_bytes
 from suite.simulation.known_operators import Call as OperatorCall
 from suite.simulation.known_operators import KnownOperators
 from suite.simulation.memory import LiveMemory
@@ -41,11 +41,19 @@ class Observer(TorchDispatchMode):
         device: ``cpu`` or ``cuda``: where the operators would run.
         compute: runs an operator, given its arguments and keyword arguments.
         operators: what is known of operators on fake tensors.
+        capability: of the GPU, which decides about attention kernels; None: one that has them all.
     """
 
-    def __init__(self, device: str, compute: Callable[[Any, Any, Any], Any], operators: KnownOperators) -> None:
+    def __init__(
+        self,
+        device: str,
+        compute: Callable[[Any, Any, Any], Any],
+        operators: KnownOperators,
+        capability: Capability | None = None,
+    ) -> None:
         super().__init__()
         self.operators = operators
+        self.capability = capability
         self.device, self.compute = device, compute
         self.tally = Tally()
         self.memory = LiveMemory()
@@ -120,6 +128,8 @@ class Observer(TorchDispatchMode):
             output = as_kernel(self._fused_kernel, name, output)
         if not func.is_view:
             scratch = scratch_bytes(name, args, output, self.device)
+            if self._fused_kernel is not None:
+                scratch += fused_scratch_bytes(self._fused_kernel, name, args, kwargs)
             self.memory.note(tensors_in((args, kwargs)), tensors_in(output), scratch)
         cost, precision = cost_of(func, args, kwargs, output, scratch)
         self._count(name, cost, precision)
@@ -166,7 +176,7 @@ class Observer(TorchDispatchMode):
 
     def _on_cuda(self, call: Call, run: Callable[[], Any]) -> Any:
         """Run it with the kernel that stands for the one a GPU would take, and call it that."""
-        self._fused_kernel = kernel = cuda_kernel(call)
+        self._fused_kernel = kernel = cuda_kernel(call, self.capability)
         try:
             with preferring(fake_backends(kernel)):
                 return run()

@@ -22,7 +22,7 @@ def save_simulated(
     stack: Sequence[str] = (),
     *,
     seconds: float = 3.6,
-    peak_gb: int | None = 20,
+    peak_gb: float | None = 20,
     precision: str = "float16",
 ) -> Path:
     """A simulated run of a toy: so many seconds of an A100's convolutions, in so much memory."""
@@ -32,7 +32,7 @@ def save_simulated(
            "bytes_read": 0, "bytes_written": 0}  # fmt: skip
     tables = {"operators": [row]}
     if peak_gb is not None:
-        tables["memory_peaks"] = [{"stage": "generate", "allocated_bytes": peak_gb * GB, "weights_bytes": GB}]
+        tables["memory_peaks"] = [{"stage": "generate", "allocated_bytes": round(peak_gb * GB), "weights_bytes": GB}]
     config = {"optimization": {each: {} for each in stack}, "device": {"precision": precision}}
     return _save(folder, f"simulated-{name}", "simulate", tables, config=config, request={"batch_size": 2})
 

@@ -9,8 +9,9 @@ import pytest
 
 from reports import load
 from reports.cost_of_ownership import costs, machines_by_price, price_notes, short_name
+from suite.estimates import known_machines
 from suite.record import Energy, Outcome
-from tests.reports.ownership_records import save_measured, save_simulated
+from tests.reports.ownership_records import GB, save_measured, save_simulated
 
 A100, T4, H200, TURING = "NVIDIA A100 80GB SXM", "NVIDIA T4", "NVIDIA H200 141GB SXM", "NVIDIA GeForce RTX 2080 Ti"
 
@@ -34,8 +35,13 @@ def test_a_simulated_run_is_priced_on_every_machine(tmp_path: Path) -> None:
     assert frame.loc[T4, ["seconds", "usd", "usd_per_1000", "kwh_per_1000", "energy_is"]].isna().all()
 
 
-def test_a_peak_of_just_what_there_is_fits(tmp_path: Path) -> None:
-    assert costs(load(save_simulated(tmp_path, peak_gb=16))).set_index("machine").loc[T4, "fits"] == "fits"
+@pytest.mark.parametrize(("more", "fits"), [(0, "fits"), (1, "does not fit")])
+def test_a_peak_of_just_what_a_context_leaves_fits(more: int, fits: str, tmp_path: Path) -> None:
+    t4 = known_machines()["t4"]
+    assert t4.capacity_bytes
+    assert t4.context_bytes
+    peak = t4.capacity_bytes - t4.context_bytes + more
+    assert costs(load(save_simulated(tmp_path, peak_gb=peak / GB))).set_index("machine").loc[T4, "fits"] == fits
 
 
 def test_without_a_peak_nobody_knows_whether_it_fits(tmp_path: Path) -> None:
@@ -111,7 +117,9 @@ def test_every_price_comes_with_its_source_and_date(tmp_path: Path) -> None:
         assert f"{row['machine']} {row['usd_per_hour']:g}" in notes
         assert row["price_source"] in notes
         assert "20" in row["price_source"], "a year"
-    assert notes.endswith(f"No price is known of {TURING}.")
+    unpriced = [machine.name for machine in known_machines().values() if machine.price_per_hour_usd is None]
+    assert TURING in unpriced
+    assert notes.endswith(f"No price is known of {', '.join(unpriced)}.")
     prices = list(machines_by_price(frame)["usd_per_hour"].dropna())
     assert prices == sorted(prices)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends, sdpa_kernel
 
-from suite.attention_backends import preferring
+from suite.attention_backends import capability_of, exists_on, preferring
 
 
 def state() -> tuple[set, list[int]]:
@@ -35,3 +35,14 @@ def test_nothing_stays_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert state() == before
+
+
+def test_kernels_exist_on_the_gpus_that_torch_has_them_for() -> None:
+    assert capability_of(None) is None
+    assert capability_of("12.0") == (12, 0)
+    kernels = ("math", "flash", "efficient", "cudnn")
+    on = {text: {kernel for kernel in kernels if exists_on(kernel, capability_of(text) or (0, 0))} for text in
+          ("3.7", "5.0", "7.5", "8.0", "12.1", "12.2")}  # fmt: skip
+    assert on["3.7"] == on["12.2"] == {"math"}
+    assert on["5.0"] == on["7.5"] == {"math", "efficient"}
+    assert on["8.0"] == on["12.1"] == set(kernels)

@@ -13,23 +13,92 @@ from suite.errors import ConfigError
 from suite.machine import FIGURES, NUMBER_FORMATS, Calibration, Efficiency, Machine, calibrated, machine, machines
 from tests.conftest import ROOT
 
+CAPABILITY = {
+    "volta": "7.0", "turing": "7.5", "ampere": "8.0", "ampere_ga10x": "8.6", "ada": "8.9", "hopper": "9.0",
+    "blackwell": "10.0", "blackwell_rtx": "12.0", "cdna3": None,
+}  # fmt: skip
+"""Of every chip of a family; AMD's have none."""
+STATED_GB = {
+    "a100_40gb": 40, "a100_80gb": 80, "a100_pcie_80gb": 80, "a10g": 24, "a6000": 48, "b200": 180, "gb200": 186, "h100": 80,
+    "h100_nvl": 94, "h100_pcie": 80, "h20": 96, "h200": 141, "h800": 80, "l20": 48, "l4": 24, "l40s": 48, "mi300x": 192,
+    "rtx_2080ti": 11, "rtx_3090": 24, "rtx_4090": 24, "rtx_5090": 32, "t4": 16, "v100": 32, "v100_16gb": 16,
+}  # fmt: skip
+"""What vendors call the size of the memory. Theirs are gibibytes, less what error correction and the driver take."""
+
 
 def test_every_file_is_a_machine_but_this_one() -> None:
     files = {path.stem for path in (ROOT / "conf" / "machine").glob("*.yaml")}
     assert set(machines()) == files - {"this"}
-    assert {
-        "a100_40gb",
-        "a100_80gb",
-        "h100",
-        "h200",
-        "b200",
-        "l40s",
-        "rtx_4090",
-        "rtx_3090",
-        "rtx_2080ti",
-        "t4",
-        "mi300x",
-    } <= files
+    assert set(STATED_GB) <= files
+
+
+@pytest.mark.parametrize("name", STATED_GB)
+def test_drivers_report_what_vendors_state_less_a_tenth_at_most(name: str) -> None:
+    capacity = machines()[name].capacity_bytes
+    assert capacity is not None
+    assert 0.9 * STATED_GB[name] * 2**30 < capacity <= STATED_GB[name] * 2**30
+
+
+@pytest.mark.parametrize("name", sorted(machines()))
+def test_a_family_has_one_capability_and_its_number_formats(name: str) -> None:
+    found = machines()[name]
+    assert found.family in CAPABILITY
+    assert found.compute_capability == CAPABILITY[found.family]
+    assert found.reported_as, "a measured run knows its machine by the driver's name"
+    peaks = found.peak_flops_per_s
+    since = tuple(int(part) for part in (found.compute_capability or "9.4").split("."))
+    assert (peaks["bfloat16"] is not None) == (peaks["tf32"] is not None) == (since >= (8, 0))
+    assert (peaks["float8"] is not None) == (since >= (8, 9))
+    assert peaks["float32"]
+    assert peaks["float16"]
+    assert peaks["float32"] < peaks["float16"]
+    if peaks["bfloat16"]:
+        assert peaks["bfloat16"] == peaks["float16"]
+    if peaks["tf32"]:
+        assert peaks["float16"] / peaks["tf32"] == pytest.approx(2, rel=0.03)
+    if peaks["float8"]:
+        assert peaks["float8"] / peaks["float16"] == pytest.approx(2, rel=0.03)
+    if peaks["int8"]:  # 4 where float16 is at half rate for its float32 sums
+        assert round(peaks["int8"] / peaks["float16"], 1) in (2, 4)
+
+
+@pytest.mark.parametrize("name", sorted(machines()))
+def test_a_context_and_links_are_small_beside_the_memory(name: str) -> None:
+    found = machines()[name]
+    assert found.bandwidth_bytes_per_s
+    assert found.capacity_bytes
+    assert found.room_bytes is not None
+    assert found.room_bytes > 0.97 * found.capacity_bytes
+    for link in (found.host_bandwidth_bytes_per_s, found.peer_bandwidth_bytes_per_s):
+        assert link is None or link < found.bandwidth_bytes_per_s / 4
+    assert found.host_bandwidth_bytes_per_s
+
+
+def test_no_two_machines_are_known_by_one_name() -> None:
+    names = [name for found in machines().values() for name in found.reported_as]
+    assert len(names) == len(set(names))
+
+
+def test_an_h200_is_what_was_seen_on_one() -> None:
+    """Every check of the published H200 noted the device; three of memory what NVML saw besides what torch reserved."""
+    checks = [
+        msgspec.json.decode(path.read_bytes()) for path in (ROOT / "reports/published/h200/checks").glob("*.json")
+    ]
+    h200 = machines()["h200"]
+    for gpu in (check["device"]["gpu"] for check in checks):
+        assert gpu["name"] in h200.reported_as
+        assert gpu["memory_bytes"] == h200.capacity_bytes
+        assert gpu["compute_capability"] == h200.compute_capability
+    (memory,) = (check for check in checks if check["check"] == "memory")
+    seen = [one["figures"]["context_bytes"] for one in memory["verdicts"].values() if "context_bytes" in one["figures"]]
+    assert len(seen) == 3
+    assert min(seen) <= (h200.context_bytes or 0) <= max(seen)
+
+
+def test_a_machine_whose_context_nobody_knows_leaves_all_its_memory() -> None:
+    assert Machine(name="x", capacity_bytes=100).room_bytes == 100
+    assert Machine(name="x", capacity_bytes=100, context_bytes=7).room_bytes == 93
+    assert Machine(name="x", context_bytes=7).room_bytes is None
 
 
 @pytest.mark.parametrize("name", sorted(machines()))

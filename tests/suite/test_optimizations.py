@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from optimizations.exactness import assert_exact
 
 from suite.errors import ConfigError
+from suite.experiment import Result
 from suite.optimizations.attention import AttentionKernel
 from suite.optimizations.contract import Handle
 from suite.optimizations.vae_slicing import VaeSlicing
 from suite.subject import Subject
-from suite.workload import NotApplicableError, UnsupportedError
+from suite.workload import NotApplicableError, Placement, UnsupportedError
 
 EXACT = ("baseline_attention", "flash_attention", "vae_slicing")
 
@@ -63,6 +65,35 @@ def test_kernels_that_exist_on_gpus_only_are_unsupported_here(smoke_workload: Ca
     for kernel in ("efficient", "cudnn"):
         with pytest.raises(UnsupportedError, match=kernel):
             AttentionKernel(kernel, ["math"]).apply(smoke_workload("parti"))
+
+
+def test_a_kernel_that_a_gpu_lacks_is_unsupported_before_it_is_asked_for() -> None:
+    def applied(kernel: str, capability: str | None) -> Handle:
+        placement = Placement(device="cuda", precision="float16", compute_capability=capability)
+        handle = AttentionKernel(kernel, ["math"]).apply(SimpleNamespace(placement=placement))  # type: ignore[arg-type]
+        handle.revert()
+        return handle
+
+    for kernel in ("flash", "cudnn"):
+        with pytest.raises(UnsupportedError, match=rf"the {kernel} .* 8\.0 to 12\.1, and this GPU's is 7\.5"):
+            applied(kernel, "7.5")
+        assert applied(kernel, "8.0").changes == applied(kernel, None).changes
+    assert "efficient" in applied("efficient", "7.5").changes
+    assert "math" in applied("math", "3.7").changes
+
+
+def simulated_on_a_t4(experiment: Callable, folder: Path, *overrides: str) -> Result:
+    run = experiment("execution=simulate", "device=cuda", "machine=t4", f"output_dir={folder}", *overrides)
+    return run.execution.execute(run, folder, lambda message: None)
+
+
+def test_a_simulated_t4_takes_the_efficient_kernel_and_is_refused_flash(experiment: Callable, tmp_path: Path) -> None:
+    calls = simulated_on_a_t4(experiment, tmp_path).tables["attention"].to_pandas()
+    assert set(zip(calls["kernel"], calls["precision"], strict=True)) == {("efficient", "float16")}
+    assert set(calls["stage"]) == {"text_encode", "denoise_step", "decode"}
+    refused = simulated_on_a_t4(experiment, tmp_path, "optimization=flash_attention").record.outcome
+    assert refused.status == "unsupported"
+    assert "compute capabilities 8.0 to 12.1, and this GPU's is 7.5" in (refused.reason or "")
 
 
 def test_an_unknown_kernel_is_one_sentence() -> None:

@@ -13,9 +13,11 @@ from toy import Noted, ToyWorkload, quick_protocol
 
 from suite import record as records
 from suite import record_folder
+from suite.environment import capture
 from suite.errors import ConfigError
 from suite.execution.measured import Measured, outcome_of
 from suite.experiment import DeviceSettings, Experiment
+from suite.optimizations.attention import AttentionKernel
 from suite.probes.contract import Observation
 from suite.probes.energy import EnergyProbe
 from suite.probes.kernels import Kernels
@@ -176,6 +178,16 @@ def test_a_gpu_that_is_not_there_is_unsupported(tmp_path: Path) -> None:
 
     found = run(experiment_of(tmp_path, placement=Placement(device="cuda", precision="bfloat16")))
     assert found.outcome.status == "unsupported"
+
+
+def test_optimizations_go_by_the_gpu_that_a_run_is_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def captured(device: str) -> dict[str, Any]:
+        return capture(device) | {"gpu": {"name": "Tesla T4", "compute_capability": "7.5"}}
+
+    monkeypatch.setattr("suite.execution.measured.capture", captured)
+    found = run(experiment_of(tmp_path, stack={"flash_attention": AttentionKernel("flash", ["math"])}))
+    assert found.outcome.status == "unsupported"
+    assert "this GPU's is 7.5" in (found.outcome.reason or "")
 
 
 def test_process_settings_are_set_and_put_back(tmp_path: Path) -> None:

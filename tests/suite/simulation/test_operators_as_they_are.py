@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,13 +19,16 @@ from simulation.processors import NEEDS_AVX2, NEEDS_X86
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from suite.simulation.attention_kernels import call_of, cuda_kernel
+from suite import record_folder
+from suite.attention_backends import capability_of, preferring
+from suite.simulation.attention_kernels import FAKE_FUSED, call_of, cuda_kernel, fused_scratch_bytes
 from suite.simulation.generation import simulate
 from suite.simulation.known_operators import KnownOperators
 from suite.simulation.observer import Observer
 from suite.simulation.scratch import ONEDNN_LIMIT, onednn_isa, scratch_bytes
 from suite.simulation.strides import as_real, view_strides
 from suite.simulation.tally import Cost
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +168,125 @@ def test_a_gpu_takes_the_first_kernel_that_takes_the_call(
     query = torch.empty(1, 2, 8, head_dim, dtype=dtype)
     with sdpa_kernel(allowed, set_priority=True):
         assert cuda_kernel(call_of((query, query, query), options)) == kernel
+
+
+VOLTA, TURING, AMPERE, GA102, HOPPER, BLACKWELL, BLACKWELL_RTX = (
+    (7, 0),
+    (7, 5),
+    (8, 0),
+    (8, 6),
+    (9, 0),
+    (10, 0),
+    (12, 0),
+)
+BRAIN = torch.bfloat16
+MASK = torch.ones(8, 8, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "head_dim", "options", "kernel"),
+    [
+        (VOLTA, HALF, 64, {}, "efficient"),  # flash begins with 8.0
+        (TURING, HALF, 64, {}, "efficient"),
+        (TURING, HALF, 64, {"is_causal": True}, "efficient"),
+        (TURING, HALF, 64, {"attn_mask": MASK}, "efficient"),
+        (TURING, HALF, 512, {}, "efficient"),
+        (TURING, HALF, 60, {}, "math"),  # no multiple of 16 bytes for its tensor cores
+        (TURING, FULL, 63, {}, "efficient"),  # which it does not use for float32
+        (TURING, BRAIN, 64, {}, "math"),
+        (AMPERE, HALF, 64, {}, "flash"),
+        (AMPERE, BRAIN, 256, {}, "flash"),
+        (GA102, BRAIN, 256, {}, "flash"),  # a limit of 192 there is for training
+        (AMPERE, HALF, 60, {}, "flash"),
+        (AMPERE, HALF, 512, {}, "efficient"),
+        (AMPERE, HALF, 64, {"attn_mask": MASK}, "efficient"),
+        (AMPERE, HALF, 60, {"attn_mask": MASK}, "math"),
+        (AMPERE, HALF, 64, {"is_causal": True}, "flash"),
+        (AMPERE, FULL, 64, {}, "efficient"),
+        (AMPERE, FULL, 63, {}, "math"),
+        (HOPPER, HALF, 64, {}, "cudnn"),
+        (HOPPER, HALF, 64, {"is_causal": True}, "cudnn"),
+        (HOPPER, BRAIN, 128, {"attn_mask": MASK}, "cudnn"),
+        (HOPPER, HALF, 256, {}, "cudnn"),
+        (HOPPER, HALF, 60, {}, "flash"),
+        (HOPPER, HALF, 512, {}, "efficient"),
+        (HOPPER, FULL, 64, {}, "efficient"),
+        (BLACKWELL, HALF, 128, {}, "cudnn"),
+        (BLACKWELL, HALF, 160, {}, "flash"),
+        (BLACKWELL_RTX, HALF, 64, {}, "flash"),
+        ((13, 0), HALF, 64, {}, "math"),  # newer than any fused kernel
+    ],
+)
+def test_a_gpus_kernel_is_one_that_its_compute_capability_has(
+    capability: tuple[int, int], dtype: torch.dtype, head_dim: int, options: dict, kernel: str
+) -> None:
+    query = torch.empty(1, 2, 8, head_dim, dtype=dtype)
+    assert cuda_kernel(call_of((query, query, query), options), capability) == kernel
+
+
+def test_a_chosen_order_stands_before_cudnns_place() -> None:
+    query = torch.empty(1, 2, 8, 64, dtype=HALF)
+    call = call_of((query, query, query), {})
+    with preferring([SDPBackend.MATH, SDPBackend.CUDNN_ATTENTION]):
+        assert cuda_kernel(call, HOPPER) == "math"
+    with preferring([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+        assert cuda_kernel(call, HOPPER) == "flash"
+        assert cuda_kernel(call, TURING) == "math"
+    assert cuda_kernel(call, HOPPER) == "cudnn"
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_cudnn_refuses_what_it_cannot_do(deterministic: bool) -> None:
+    def kernel(*shape: int, key_length: int | None = None) -> str:
+        query = torch.empty(*shape, dtype=HALF, device="meta")
+        key = query if key_length is None else torch.empty(*shape[:2], key_length, shape[3], dtype=HALF, device="meta")
+        return cuda_kernel(call_of((query, key, key), {}), HOPPER)
+
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        usual = "flash" if deterministic else "cudnn"
+        assert kernel(2, 2, 8, 64) == kernel(65535, 2, 8, 64) == kernel(2, 2, 8, 64, key_length=2) == usual
+        assert kernel(65536, 2, 8, 64) == kernel(2, 2, 8, 64, key_length=1) == "flash"
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def test_only_calls_of_four_dimensions_with_rows_in_one_piece_get_a_fused_kernel() -> None:
+    flat, crossed = torch.empty(2, 8, 64, dtype=HALF), torch.empty(1, 2, 64, 8, dtype=HALF).transpose(-1, -2)
+    for tensor in (flat, crossed):
+        assert cuda_kernel(call_of((tensor, tensor, tensor), {}), AMPERE) == "math"
+
+
+@pytest.mark.parametrize(
+    "folder", sorted((ROOT / "reports/published/h200/measured").iterdir()), ids=lambda path: path.name
+)
+def test_kernels_are_those_that_torch_took_on_an_h200(folder: Path) -> None:
+    record = record_folder.load(folder)
+    capability = capability_of(record.environment["gpu"]["compute_capability"])
+    columns = ["batch", "heads", "query_length", "key_length", "head_dim", "precision", "attention_kind", "kernel"]
+    calls = record_folder.load_table(folder, "attention").select(columns).to_pandas().drop_duplicates()
+    assert set(calls["kernel"]) == {"cudnn", "efficient"}
+    for row in calls.itertuples(index=False):
+        query, key = (
+            torch.empty(row.batch, row.heads, length, row.head_dim, dtype=getattr(torch, row.precision), device="meta")
+            for length in (row.query_length, row.key_length)
+        )
+        options = {"is_causal": row.attention_kind == "causal"}
+        assert cuda_kernel(call_of((query, key, key), options), capability) == row.kernel
+
+
+def test_what_the_efficient_kernel_needs_besides_its_output() -> None:
+    def needed(dtype: torch.dtype, width: int, mask: torch.Tensor | None = None, kernel: str = "efficient") -> int:
+        query = torch.empty(2, 4, 16, width, dtype=dtype)
+        return fused_scratch_bytes(kernel, FAKE_FUSED, (query, query, query), {"attn_mask": mask})
+
+    assert needed(HALF, 128) == needed(FULL, 512) == needed(HALF, 512, kernel="flash") == 0
+    assert needed(HALF, 160) == 2 * 4 * 16 * 160 * 4, "sums in float32"
+    assert needed(HALF, 64, torch.empty(2, 1, 16, 80, dtype=HALF)) == 0
+    assert needed(HALF, 64, torch.empty(2, 1, 1, 77, dtype=HALF)) == 2 * 80 * 2, "rows of 77, again as rows of 80"
+    assert needed(HALF, 64, torch.empty(2, 1, 16, 77, dtype=HALF).expand(2, 4, 16, 77)) == 2 * 4 * 16 * 80 * 2
+    assert fused_scratch_bytes("efficient", "aten::clone", (torch.empty(2),), {}) == 0
 
 
 def test_without_a_kernel_a_call_fails_as_on_a_gpu() -> None:
