@@ -23,6 +23,7 @@ from suite.machine import Machine
 from suite.peaks import Peak, peak_of
 from suite.record import Record
 from suite.statistics import Interval, median_interval
+from suite.tensor_cores import Tf32
 from suite.units import Unit, quantity, rounded, unit_for, with_interval
 
 OWN_ARM = "stack"
@@ -211,6 +212,5 @@ def _estimate(record: Record, operators: pa.Table) -> Estimate | None:
     if record.execution != "simulate" or operators.num_rows == 0:
         return None
     machine = chosen_machine(record)
-    allow_tf32 = bool((record.config.get("device") or {}).get("allow_tf32"))
-    seconds = float(roofline.estimate(operators, machine, allow_tf32=allow_tf32).seconds.sum())
+    seconds = float(roofline.estimate(operators, machine, allow_tf32=Tf32.of(record.config)).seconds.sum())
     return Estimate(machine, seconds, is_named=own_machine(record) is not None)

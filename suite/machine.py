@@ -115,6 +115,11 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Whether a figure was written from memory, so that it is to be called reported, not verified."""
         return self.sources.get(figure, "").startswith(RECALLED)
 
+    @property
+    def usable_bytes(self) -> int | None:
+        """Of its memory, what is left to tensors: all that is no context's; all of it where a context's size is not known."""
+        return None if self.capacity_bytes is None else self.capacity_bytes - (self.context_bytes or 0)
+
     def identity(self) -> dict[str, Any]:
         """What makes estimates on two machines the same."""
         return {name: value for name, value in msgspec.to_builtins(self).items() if name in IDENTITY}
