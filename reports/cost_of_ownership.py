@@ -126,12 +126,17 @@ def _estimated(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timi
 
 
 def _fits(record: Record, machine: Machine, peak: float | None) -> str:
-    """Whether a machine holds a run: a measured one says by running, a simulated one by its peak of live tensors."""
+    """Whether a machine holds a run: a measured one says by running, a simulated one by its outcome on the machine that it named
+    and by its peak of live tensors on the others. What runs out of memory on a machine does so on those with less."""
+    ran_out = record.outcome.status == "oom"
     if record.execution == "measure":
-        return DOES_NOT_FIT if record.outcome.status == "oom" else FITS
-    if peak is None or machine.capacity_bytes is None:
+        return DOES_NOT_FIT if ran_out else FITS
+    room, own = machine.usable_bytes, own_machine(record)
+    if peak is None or room is None:
         return UNKNOWN
-    return FITS if peak <= machine.capacity_bytes else DOES_NOT_FIT
+    if ran_out and own is not None and room <= (own.usable_bytes or 0):
+        return DOES_NOT_FIT
+    return FITS if peak <= room else DOES_NOT_FIT
 
 
 @lru_cache(maxsize=4)

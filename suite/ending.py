@@ -63,6 +63,8 @@ class Numbers:
     work: Work | None = None
     allocated: Peak | None = None
     reserved: Peak | None = None
+    device: Peak | None = None
+    """What a driver says that the process holds, or would."""
     out_of_the_box: Peak | None = None
     """Allocated by the same run without its stack."""
     estimate: Estimate | None = None
@@ -88,6 +90,7 @@ def numbers_of(record: Record, folder: Path, out_of_the_box: Path | None = None)
         work=_work(operators),
         allocated=peak_of(peaks),
         reserved=peak_of(peaks, "reserved"),
+        device=peak_of(peaks, "device"),
         out_of_the_box=None
         if out_of_the_box is None
         else peak_of(record_folder.load_table(out_of_the_box, "memory_peaks")),
@@ -176,7 +179,9 @@ def _memory(record: Record, found: Numbers) -> Iterator[str]:
     said = f"peak {quantity(peak.size, 'bytes')} allocated, {_held(peak, found.out_of_the_box)}"
     if peak.next is not None:
         said += f"; next is {peak.next[0]} with {quantity(peak.next[1], 'bytes')}"
-    yield said if found.reserved is None else f"{said}; {quantity(found.reserved.size, 'bytes')} reserved"
+    if found.reserved is not None:
+        said += f"; {quantity(found.reserved.size, 'bytes')} reserved"
+    yield said if found.device is None else f"{said}; {quantity(found.device.size, 'bytes')} on the device"
 
 
 def _held(peak: Peak, out_of_the_box: Peak | None) -> str:
