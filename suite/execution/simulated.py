@@ -111,7 +111,10 @@ def _short(experiment: Experiment, found: ShortOfMemory) -> str:
     """Why a run is out of memory: what failed where, and how much is missing."""
     assert experiment.machine is not None, "without a machine there is no end of memory"
     failed = found.failed
-    words = {name: quantity(getattr(failed, f"{name}_bytes"), "bytes") for name in ("tried", "allocated", "reserved", "capacity")}
+    words = {
+        name: quantity(getattr(failed, f"{name}_bytes"), "bytes")
+        for name in ("tried", "allocated", "reserved", "capacity")
+    }
     where = f"in {found.stage}" if found.stage else "for weights"
     missing = quantity(found.needed_bytes - failed.capacity_bytes, "bytes")
     return (

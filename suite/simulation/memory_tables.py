@@ -82,16 +82,19 @@ class _Run(NamedTuple):
 def _reserved(segments: Sequence[Segment], allocator: CachingAllocator) -> _Run:
     """What the allocator has reserved after each event."""
     levels, retries, short_at = [], [], None
-    settled: dict[int, bool] = {}  # by the rows of calls that are alike, whether the last one reserved nothing and freed nothing
+    settled: dict[int, tuple[int, int]] = {}
     for index, (segment, sampled) in enumerate(zip(segments, _in_full(segments), strict=True)):
         ids, sizes = segment.events
-        before, tried, key = allocator.reserved_bytes, allocator.num_retries, id(segment.spell.keys)
-        in_full = sampled or (not settled.get(key, False) and _is_tight(allocator, sizes))
+        key, state = id(segment.spell.keys), (allocator.allocated_bytes, allocator.reserved_bytes)
+        before, tried = allocator.reserved_bytes, allocator.num_retries
+        # Near the end of memory a call is left out only where the last one like it changed nothing, from the same state.
+        in_full = sampled or (_is_tight(allocator, sizes) and settled.get(key) != state)
         chosen = np.ones(len(ids), bool) if in_full else _outliving(ids, sizes)
         after = np.fromiter(allocator.run(ids[chosen].tolist(), sizes[chosen].tolist()), np.int64, int(chosen.sum()))
         # An event that is left out changes nothing: the level is that of the last one that was not.
         levels.append(np.append(before, after)[np.cumsum(chosen)])
-        settled[key] = bool((after == before).all())
+        if in_full:
+            settled[key] = state if (after == before).all() else (-1, -1)
         retries.append(allocator.num_retries - tried)
         if short_at is None and allocator.out_of_memory is not None:
             short_at = index

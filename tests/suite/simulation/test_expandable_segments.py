@@ -152,7 +152,9 @@ def test_pages_that_nobody_uses_are_unmapped_when_there_is_no_room() -> None:
     allocator.allocate(1, 30 * MIB)  # [50, 80): page 3 besides
     assert allocator.reserved_bytes == 80 * MIB
     allocator.free(0)
-    allocator.allocate(2, 60 * MIB)  # 60 contiguous are neither free nor to be had with 20: pages 0 and 1 go, 4 to 6 come
+    allocator.allocate(
+        2, 60 * MIB
+    )  # 60 contiguous are neither free nor to be had with 20: pages 0 and 1 go, 4 to 6 come
     assert (allocator.reserved_bytes, allocator.num_retries, allocator.out_of_memory) == (100 * MIB, 1, None)
 
 
