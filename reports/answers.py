@@ -14,7 +14,7 @@ import pandas as pd
 
 from reports.breakdown import by_kind, by_segment
 from reports.claims.assess import contradictions
-from reports.comparison import NOT_QUIET, latencies, times_over
+from reports.comparison import NOT_QUIET, in_order, latencies, times_over
 from reports.facts import ATTENTION_OF_OLD, OUT_OF_THE_BOX, is_attention_kernel
 from reports.memory import stage_peaks
 from reports.ratios import factor_words, pace
@@ -100,7 +100,9 @@ def _largest_kind(core: pd.DataFrame | None) -> str:
 
 
 def _memory(runs: Runs) -> Iterator[str]:
-    """Of each group: where its run out of the box peaks, how much of that is weights, and which stack lowers it the most."""
+    """What did not fit, then of each group: where its run out of the box peaks, how much of that is weights, and which stack
+    lowers it the most."""
+    yield from _too_large(runs)
     frame = stage_peaks(runs)
     if frame.empty:
         return
@@ -117,6 +119,15 @@ def _memory(runs: Runs) -> Iterator[str]:
         saved, ending = _largest_saving(rows, at)
         sentences.append((saved, text + ending + "."))
     yield from (text for _, text in sorted(sentences, key=lambda pair: -pair[0]))
+
+
+def _too_large(runs: Runs) -> Iterator[str]:
+    """Of each group the run out of the box that ran out of memory, or else its first that did, and how many others."""
+    ordered = in_order(runs)
+    for group, rows in ordered[ordered["outcome"] == "oom"].groupby("group", sort=False):
+        told = _what_users_run(rows).iloc[0]
+        others = f" So did {len(rows) - 1} more of its stacks." if len(rows) > 1 else ""
+        yield f"{_who(group, told['stack'])} ran out of memory: {told['reason']}.{others}"
 
 
 def _largest_saving(rows: pd.DataFrame, own: Any) -> tuple[float, str]:

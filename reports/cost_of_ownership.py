@@ -64,7 +64,7 @@ def _row(runs: Runs, record: Record, timing: Timing) -> dict[str, Any]:
     machine, peak = timing.machine, _peaks(runs).get(record.run_id)
     fits = _fits(record, machine, peak)
     known = {"machine": machine.name, "basis": timing.basis, "error": timing.error, "fits": fits, "peak_bytes": peak}
-    known |= {"room_bytes": machine.room_bytes, "power_w": machine.power_w}
+    known |= {"usable_bytes": machine.usable_bytes, "power_w": machine.power_w}
     known |= {"usd_per_hour": machine.price_per_hour_usd, "price_source": price_source(machine)}
     if fits == DOES_NOT_FIT or timing.seconds is None:
         return known
@@ -126,12 +126,17 @@ def _estimated(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timi
 
 
 def _fits(record: Record, machine: Machine, peak: float | None) -> str:
-    """Whether a machine holds a run: a measured one says by running, a simulated one by its peak of live tensors."""
+    """Whether a machine holds a run: a measured one says by running, a simulated one by its outcome on the machine that it named
+    and by its peak of live tensors on the others. What runs out of memory on a machine does so on those with less."""
+    ran_out = record.outcome.status == "oom"
     if record.execution == "measure":
-        return DOES_NOT_FIT if record.outcome.status == "oom" else FITS
-    if peak is None or machine.room_bytes is None:
+        return DOES_NOT_FIT if ran_out else FITS
+    room, own = machine.usable_bytes, own_machine(record)
+    if peak is None or room is None:
         return UNKNOWN
-    return FITS if peak <= machine.room_bytes else DOES_NOT_FIT
+    if ran_out and own is not None and room <= (own.usable_bytes or 0):
+        return DOES_NOT_FIT
+    return FITS if peak <= room else DOES_NOT_FIT
 
 
 @lru_cache(maxsize=4)

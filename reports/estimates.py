@@ -20,6 +20,7 @@ from reports.reading import read_table
 from suite.estimates import known_machines, own_machine
 from suite.machine import Machine
 from suite.roofline import BOUNDS, COLUMNS, estimate, work
+from suite.tensor_cores import Tf32
 from suite.units import percent
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ def distinct(rows: pa.Table) -> tuple[pa.Table, np.ndarray]:
 
 def _sums(rows: pa.Table, times: np.ndarray, record: Record) -> pd.DataFrame:
     """The rows of one run, each `times` over, on every machine, summed by stage and segment."""
-    device = record.config.get("device")
-    allow_tf32 = isinstance(device, Mapping) and bool(device.get("allow_tf32"))
+    allow_tf32 = Tf32.of(record.config)
     places = rows.select(["stage", "operator_class", "attention_part"]).to_pandas()
     places["segment"] = segments(places)
     group, first = _groups(places[_KEYS])

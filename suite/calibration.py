@@ -20,6 +20,7 @@ from suite.errors import ConfigError
 from suite.machine import Calibration, Efficiency, Machine
 from suite.record import Record
 from suite.roofline import Floats, peaks, work
+from suite.tensor_cores import Tf32
 
 KEYS = ("stage", "module", "operator_class")
 LEAST_CELLS = 5
@@ -64,8 +65,7 @@ def cells(record: Record, measured: pa.Table, simulated: pa.Table, machine: Mach
     """The cells of a measured run, with the work that its simulation says they are."""
     clock = "device_self_s" if measured["device_self_s"].null_count < measured.num_rows else "host_self_s"
     taken = measured.group_by(KEYS).aggregate([(clock, "sum")])
-    allow_tf32 = bool((record.config.get("device") or {}).get("allow_tf32"))
-    needed = _work_by_cell(simulated, machine, allow_tf32=allow_tf32)
+    needed = _work_by_cell(simulated, machine, allow_tf32=Tf32.of(record.config))
     joined = needed.join(taken, list(KEYS), join_type="left outer").sort_by([(key, "ascending") for key in KEYS])
     arithmetic, transfer, calls, seconds = (
         joined[f"{name}_sum"].cast(pa.float64()).to_numpy() for name in ("arithmetic", "transfer", "calls", clock)
@@ -147,7 +147,7 @@ def _latency_s(record: Record) -> float | None:
     return float(np.median(trials)) if trials else None
 
 
-def _work_by_cell(simulated: pa.Table, machine: Machine, *, allow_tf32: bool) -> pa.Table:
+def _work_by_cell(simulated: pa.Table, machine: Machine, *, allow_tf32: Tf32) -> pa.Table:
     flops, moved, calls = work(simulated)
     arithmetic = np.where(flops == 0, 0.0, flops / peaks(simulated, machine, allow_tf32=allow_tf32))
     columns = {name: simulated[name] for name in KEYS}

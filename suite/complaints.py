@@ -14,6 +14,12 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 from suite.errors import ConfigError, GenscopeError, keep_for_exit, worst_exit_code
 
 
+REPLACED = {
+    "device.allow_tf32": "device.allow_tf32_matmul (matrix products) and device.allow_tf32_cudnn (convolutions)",
+}
+"""Keys of old, and what is written instead."""
+
+
 def exit_status(command: Callable[[], object]) -> int:
     """Run the command; what goes wrong is said in one sentence and becomes the exit status."""
     try:
@@ -69,6 +75,8 @@ def _unknown_option(error: MissingConfigException) -> str:
 
 def _unknown_key(error: OmegaConfBaseException) -> str:
     key = str(error.full_key or error.key)
+    if key in REPLACED:
+        return f"{key}: there is no such key any more; {REPLACED[key]} are set one by one"
     parent = error.parent_node
     accepted = [str(name) for name in parent] if isinstance(parent, DictConfig) and OmegaConf.is_config(parent) else []
     known = f"; accepted: {', '.join(accepted)}" if accepted else ""

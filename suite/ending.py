@@ -23,6 +23,7 @@ from suite.machine import Machine
 from suite.peaks import Peak, peak_of
 from suite.record import Record
 from suite.statistics import Interval, median_interval
+from suite.tensor_cores import Tf32
 from suite.units import Unit, quantity, rounded, unit_for, with_interval
 
 OWN_ARM = "stack"
@@ -62,6 +63,8 @@ class Numbers:
     work: Work | None = None
     allocated: Peak | None = None
     reserved: Peak | None = None
+    device: Peak | None = None
+    """What a driver says that the process holds, or would."""
     out_of_the_box: Peak | None = None
     """Allocated by the same run without its stack."""
     estimate: Estimate | None = None
@@ -87,6 +90,7 @@ def numbers_of(record: Record, folder: Path, out_of_the_box: Path | None = None)
         work=_work(operators),
         allocated=peak_of(peaks),
         reserved=peak_of(peaks, "reserved"),
+        device=peak_of(peaks, "device"),
         out_of_the_box=None
         if out_of_the_box is None
         else peak_of(record_folder.load_table(out_of_the_box, "memory_peaks")),
@@ -175,7 +179,9 @@ def _memory(record: Record, found: Numbers) -> Iterator[str]:
     said = f"peak {quantity(peak.size, 'bytes')} allocated, {_held(peak, found.out_of_the_box)}"
     if peak.next is not None:
         said += f"; next is {peak.next[0]} with {quantity(peak.next[1], 'bytes')}"
-    yield said if found.reserved is None else f"{said}; {quantity(found.reserved.size, 'bytes')} reserved"
+    if found.reserved is not None:
+        said += f"; {quantity(found.reserved.size, 'bytes')} reserved"
+    yield said if found.device is None else f"{said}; {quantity(found.device.size, 'bytes')} on the device"
 
 
 def _held(peak: Peak, out_of_the_box: Peak | None) -> str:
@@ -211,6 +217,5 @@ def _estimate(record: Record, operators: pa.Table) -> Estimate | None:
     if record.execution != "simulate" or operators.num_rows == 0:
         return None
     machine = chosen_machine(record)
-    allow_tf32 = bool((record.config.get("device") or {}).get("allow_tf32"))
-    seconds = float(roofline.estimate(operators, machine, allow_tf32=allow_tf32).seconds.sum())
+    seconds = float(roofline.estimate(operators, machine, allow_tf32=Tf32.of(record.config)).seconds.sum())
     return Estimate(machine, seconds, is_named=own_machine(record) is not None)

@@ -69,6 +69,7 @@ def _torch_settings() -> dict[str, Any]:
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "allow_tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
         "allow_tf32_cudnn": torch.backends.cudnn.allow_tf32,
+        "allocator_settings": torch._C._accelerator_getAllocatorSettings(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
 

@@ -23,6 +23,7 @@ from suite.protocol import MeasurementProtocol
 from suite.record import FINAL_OUTCOMES, Record, WorkloadFacts
 from suite.record_folder import RecordError
 from suite.scalars import with_scalars
+from suite.tensor_cores import Tf32
 from suite.workload import Placement, Request, Workload
 
 if TYPE_CHECKING:
@@ -34,8 +35,14 @@ class DeviceSettings:
     """Process-wide settings of torch while the run lasts; see `suite.schema.DeviceConfig`."""
 
     num_threads: int | None
-    allow_tf32: bool
+    allow_tf32_matmul: bool
+    allow_tf32_cudnn: bool
     deterministic: bool
+    expandable_segments: bool
+
+    @property
+    def tf32(self) -> Tf32:
+        return Tf32(self.allow_tf32_matmul, self.allow_tf32_cudnn)
 
     def __post_init__(self) -> None:
         if self.num_threads is not None and self.num_threads < 1:
@@ -106,6 +113,11 @@ class Experiment:
     def workspace_bytes(self) -> int:
         """Of the machine's memory, what torch's libraries keep; 0 where no machine is named or it is not known."""
         return (self.machine and self.machine.matrix_workspace_bytes) or 0
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """What a simulated GPU has for tensors; None where no machine is named, or a CPU is simulated: then there is no end."""
+        return self.machine.usable_bytes if self.machine and self.placement.device == "cuda" else None
 
     def finished(self) -> Record | None:
         """The record of this very configuration, if a run has ended in a way that a second try would only repeat.

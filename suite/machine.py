@@ -107,7 +107,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("a figure is above 0, or null where it is not known")
 
     @property
-    def room_bytes(self) -> int | None:
+    def usable_bytes(self) -> int | None:
         """What the device's memory leaves to tensors: all that CUDA reports, less a process's context as far as it is known."""
         return None if self.capacity_bytes is None else self.capacity_bytes - (self.context_bytes or 0)
 

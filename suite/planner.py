@@ -104,12 +104,11 @@ def _told(count: int, seen: dict[int, int], budget: int, counter: str) -> str:
 def _budget(experiment: Experiment, name: str, auto: AutoSlices) -> int:
     if auto.memory_budget_gib is not None:
         return int(auto.memory_budget_gib * GIB)
-    room = experiment.machine and experiment.machine.room_bytes
-    if room is None:
+    if experiment.machine is None or experiment.machine.usable_bytes is None:
         raise ConfigError(
             f"optimization.{name}.memory_budget_gib is not set: a number of GiB or machine=NAME is needed"
         )
-    return room
+    return experiment.machine.usable_bytes
 
 
 def _with(experiment: Experiment, name: str, optimization: Any) -> Experiment:
@@ -140,6 +139,8 @@ def simulated_peak(experiment: Experiment, counter: str) -> Peak:
             workload,
             device=experiment.placement.device,
             workspace_bytes=experiment.workspace_bytes,
+            capacity_bytes=experiment.capacity_bytes,
+            expandable_segments=experiment.device_settings.expandable_segments,
             replaying=replaying,
         )
     peak = peak_of(found.memory_peaks, counter)

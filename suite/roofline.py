@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from suite.machine import Efficiency, Machine
+from suite.tensor_cores import NO_TF32, Tf32
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,7 +36,7 @@ class Estimate:
     bound: npt.NDArray[np.int8]
 
 
-def estimate(rows: pa.Table, machine: Machine, *, allow_tf32: bool = False) -> Estimate:
+def estimate(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32) -> Estimate:
     """Seconds of every row of an operator table.
 
     A row stands for `calls` like calls. A view moves nothing and costs nothing. Unknown are a row whose bytes were not
@@ -45,7 +46,7 @@ def estimate(rows: pa.Table, machine: Machine, *, allow_tf32: bool = False) -> E
         rows: at least `COLUMNS`.
         machine: with a known bandwidth, else everything is unknown. A class that its calibration does not have reaches the
             full peak and bandwidth.
-        allow_tf32: float32 matrix products and convolutions may use tf32 where the machine has it.
+        allow_tf32: which float32 matrix products may use tf32 where the machine has it.
     """
     flops, moved, calls = work(rows)
     classes, class_names = _codes(rows["operator_class"])
@@ -80,10 +81,16 @@ def work(rows: pa.Table) -> tuple[Floats, Floats, Floats]:
     return flops, moved, np.where((moved == 0) & (flops == 0), 0.0, _numbers(rows, "calls"))
 
 
-def peaks(rows: pa.Table, machine: Machine, *, allow_tf32: bool = False) -> Floats:
+def peaks(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32) -> Floats:
     """The machine's peak FLOP/s for every row's number format; NaN where it is not known."""
     codes, names = _codes(rows["precision"])
-    found = np.array([_peak(machine, number_format(name, allow_tf32=allow_tf32)) for name in names])[codes]
+    products, convolutions = (
+        np.array([_peak(machine, number_format(name, allow_tf32=allowed)) for name in names])[codes]
+        for allowed in (allow_tf32.matmul, allow_tf32.cudnn)
+    )
+    classes, class_names = _codes(rows["operator_class"])
+    is_convolution = np.array([name == "convolution" for name in class_names], bool)[classes]
+    found = np.where(is_convolution, convolutions, products)
     operators, operator_names = _codes(rows["operator"])
     is_int8 = np.array([name == "aten::_int_mm" for name in operator_names])[operators]
     return np.where(is_int8, _peak(machine, "int8"), found)

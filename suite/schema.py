@@ -59,8 +59,12 @@ class DeviceConfig:
     """float32, bfloat16 or float16; null: float32 on a CPU, bfloat16 on a GPU, float16 on a GPU that lacks bfloat16."""
     num_threads: Optional[int] = MISSING  # noqa: UP045
     """CPU threads of one operator; null leaves torch's choice."""
-    allow_tf32: bool = MISSING
-    """Let float32 matrix products and convolutions use TF32 on a GPU."""
+    allow_tf32_matmul: bool = MISSING
+    """Let float32 matrix products use TF32 on a GPU (``torch.backends.cuda.matmul.allow_tf32``)."""
+    allow_tf32_cudnn: bool = MISSING
+    """Let float32 convolutions use TF32 on a GPU (``torch.backends.cudnn.allow_tf32``)."""
+    expandable_segments: bool = MISSING
+    """Let the CUDA allocator grow segments instead of adding new ones (``PYTORCH_CUDA_ALLOC_CONF``)."""
     deterministic: bool = MISSING
     """Demand deterministic kernels where they exist (slower)."""
 

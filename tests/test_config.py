@@ -124,6 +124,10 @@ def test_a_study_sets_its_values_and_the_command_line_wins(compose: Callable) ->
 WRONG = {
     "a misspelt key": (["protocol.num_trails=3"], ["protocol.num_trails", "min_trials"]),
     "a misspelt workload key": (["workload.foo=3"], ["workload.foo", "scales"]),
+    "the setting that TF32 had": (
+        ["device.allow_tf32=true"],
+        ["device.allow_tf32", "device.allow_tf32_matmul", "device.allow_tf32_cudnn"],
+    ),
     "an unknown workload": (
         ["workload=stable_difusion"],
         ["workload=stable_difusion", "did you mean stable_diffusion"],

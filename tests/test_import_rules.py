@@ -36,7 +36,9 @@ ONLY_IN = {
     "pynvml": ("suite/nvml.py", "suite/probes"),
     "matplotlib": ("reports",),
 }
-NOTHING_OF_OURS = ("suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py", "suite/units.py")
+NOTHING_OF_OURS = (
+    "suite/stage.py", "suite/schema.py", "suite/statistics.py", "suite/errors.py", "suite/units.py", "suite/tensor_cores.py",
+)  # fmt: skip
 
 # Floors of suite, from the ground up; a file imports from its own floor or below.
 FLOORS = (
@@ -49,6 +51,7 @@ FLOORS = (
         "suite/clock.py",
         "suite/fidelity.py",
         "suite/units.py",
+        "suite/tensor_cores.py",
     ),
     ("suite/slicing",),
     (

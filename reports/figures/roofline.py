@@ -17,6 +17,7 @@ from reports.palette import CLASS_COLOURS, FAINT, INK
 from reports.style import COLUMN_INCHES, new_figure, readable
 from suite.estimates import chosen_machine, error_words, own_machine
 from suite.roofline import number_format
+from suite.tensor_cores import Tf32
 from suite.units import rounded
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def draw(runs: Runs) -> Figure | None:
     machine, names = _machine(runs), list(dict.fromkeys(frame["group"]))
     figure = new_figure(2.35 + 0.12 * ((len(names) + 1) // 2), COLUMN_INCHES)
     axes = figure.subplots()
-    formats = list(dict.fromkeys(number_format(precision) for precision in frame["precision"].dropna()))
+    formats = _formats(runs, frame)
     roofs = {name: peak for name in formats if (peak := machine.peak_flops_per_s.get(name or ""))}
     _set_limits(axes, frame, machine, roofs)
     _draw_roofs(axes, machine, roofs)
@@ -108,6 +109,19 @@ def _drawn(runs: Runs) -> pd.DataFrame:
         return pd.DataFrame()
     usable = ordered[ordered["run_id"].isin(found["run_id"]) & (ordered["outcome"] == "ok")]
     return usable.drop_duplicates("group")
+
+
+def _formats(runs: Runs, frame: pd.DataFrame) -> list[str | None]:
+    """What the drawn runs' matrix products and convolutions are computed in."""
+    settings = {record.run_id: Tf32.of(record.config) for record in runs.records}
+    known = frame.dropna(subset="precision").drop_duplicates("run_id")
+    return list(
+        dict.fromkeys(
+            number_format(precision, allow_tf32=allowed)
+            for run_id, precision in zip(known["run_id"], known["precision"], strict=True)
+            for allowed in (settings[run_id].matmul, settings[run_id].cudnn)
+        )
+    )
 
 
 def _machine(runs: Runs) -> Machine:

@@ -29,7 +29,7 @@ COLUMNS = (
     text("Machine", "machine"),
     text("Fits", "fits"),
     quantity("Peak", "peak_bytes", "bytes"),
-    quantity("Of", "room_bytes", "bytes", unit_from="peak_bytes"),
+    quantity("Of", "usable_bytes", "bytes", unit_from="peak_bytes"),
     text("Time is", "basis"),
     text("Item", "item"),
     quantity("Time an item", "seconds", "s"),

@@ -1,7 +1,8 @@
 """Simulated execution: the workload's real code on fake tensors, filling the same record as a measured run.
 
 Nothing is allocated and nothing is computed, so the published dimensions fit a laptop. What a simulation cannot know stays
-null: memory that a device reports, and seconds where no machine is named to estimate them for.
+null: seconds where no machine is named to estimate them for, memory that a device reports where nobody knows what its context
+takes. On a machine that is too small the outcome is ``oom``, and all tables are there, as on one with just enough more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from suite.probes.attention import disagreements
 from suite.record import Arm, Outcome, Profile
 from suite.roofline import estimate, with_estimates
 from suite.simulation.generation import simulate
+from suite.simulation.memory_tables import ShortOfMemory, with_device_bytes
+from suite.units import quantity
 from suite.workload import UnsupportedError
 
 
@@ -44,9 +47,9 @@ class Simulated:
         facts: dict[str, Any] = {"workload": experiment.workload_facts(), "outcome": Outcome(status="ok")}
         tables: Mapping[str, pa.Table] = {}
         try:
-            facts["environment"] = capture("cpu")
-            _require_simulable(experiment)
             with torch_settings(experiment.device_settings):
+                facts["environment"] = capture("cpu")
+                _require_simulable(experiment)
                 tables = _simulate(experiment, say, facts)
         except ConfigError:
             raise
@@ -80,19 +83,45 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
             workload,
             device=experiment.placement.device,
             workspace_bytes=experiment.workspace_bytes,
+            capacity_bytes=experiment.capacity_bytes,
+            expandable_segments=experiment.device_settings.expandable_segments,
             replaying=replaying,
             say=say,
         )
     facts["profile"] = Profile(
         num_steps=found.num_steps, num_events=None, span_s=None, operators_without_flops=found.operators_without_flops
     )
+    if found.out_of_memory is not None:
+        facts["outcome"] = Outcome(status="oom", reason=_short(experiment, found.out_of_memory))
     facts["attention_disagreements"] = disagreements(found.attention, workload.temporal_lengths)
     return {
         "operators": _estimated(experiment, found.operators, facts),
         "attention": found.attention,
-        "memory": found.memory,
-        "memory_peaks": found.memory_peaks,
+        "memory": with_device_bytes(found.memory, _context_bytes(experiment)),
+        "memory_peaks": with_device_bytes(found.memory_peaks, _context_bytes(experiment)),
     }
+
+
+def _context_bytes(experiment: Experiment) -> int | None:
+    is_gpu = experiment.placement.device == "cuda"
+    return experiment.machine.context_bytes if experiment.machine is not None and is_gpu else None
+
+
+def _short(experiment: Experiment, found: ShortOfMemory) -> str:
+    """Why a run is out of memory: what failed where, and how much is missing."""
+    assert experiment.machine is not None, "without a machine there is no end of memory"
+    failed = found.failed
+    words = {
+        name: quantity(getattr(failed, f"{name}_bytes"), "bytes")
+        for name in ("tried", "allocated", "reserved", "capacity")
+    }
+    where = f"in {found.stage}" if found.stage else "for weights"
+    missing = quantity(found.needed_bytes - failed.capacity_bytes, "bytes")
+    return (
+        f"tried to allocate {words['tried']} {where}, where {words['allocated']} were allocated and {words['reserved']} reserved of "
+        f"the {words['capacity']} that a {experiment.machine.name} has for tensors; the generation needs "
+        f"{quantity(found.needed_bytes, 'bytes')}, {missing} more"
+    )
 
 
 def _estimated(experiment: Experiment, operators: pa.Table, facts: dict[str, Any]) -> pa.Table:
@@ -100,5 +129,5 @@ def _estimated(experiment: Experiment, operators: pa.Table, facts: dict[str, Any
     if experiment.machine is None:
         return operators
     facts["environment"]["machine"] = msgspec.to_builtins(experiment.machine)
-    found = estimate(operators, experiment.machine, allow_tf32=experiment.device_settings.allow_tf32)
+    found = estimate(operators, experiment.machine, allow_tf32=experiment.device_settings.tf32)
     return with_estimates(operators, found)

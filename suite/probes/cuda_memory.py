@@ -27,6 +27,8 @@ class _Edge:
     reserved: int
     peak_allocated: int
     peak_reserved: int
+    retries: int
+    """Since the edge before."""
     device: int | None
 
 
@@ -45,6 +47,7 @@ class CudaMemory:
     _edges: list[_Edge] = field(default_factory=list)
     _steps: dict[str, int] = field(default_factory=dict)
     _start: float = 0.0
+    _retries: int = 0
 
     def enter(self, name: str) -> None:
         if not self._open:
@@ -65,6 +68,7 @@ class CudaMemory:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()  # segments that other arms or earlier runs left would count as reserved by this generation
         torch.cuda.reset_peak_memory_stats()
+        self._retries = torch.cuda.memory_stats()["num_alloc_retries"]
         self._start = time.perf_counter()
 
     def _note(self) -> None:
@@ -83,9 +87,11 @@ class CudaMemory:
                 reserved=stats["reserved_bytes.all.current"],
                 peak_allocated=stats["allocated_bytes.all.peak"],
                 peak_reserved=stats["reserved_bytes.all.peak"],
+                retries=stats["num_alloc_retries"] - self._retries,
                 device=self.device_bytes(),
             )
         )
+        self._retries = stats["num_alloc_retries"]
         torch.cuda.reset_peak_memory_stats()
 
     def tables(self) -> dict[str, pa.Table]:
@@ -119,6 +125,7 @@ class CudaMemory:
                     "activations_bytes": allocated - self.weights_bytes,
                     "allocated_bytes": allocated,
                     "reserved_bytes": max(edge.peak_reserved for edge in covered),
+                    "num_alloc_retries": sum(edge.retries for edge in covered),
                     "device_bytes": max(device) if device else None,
                 }
             )

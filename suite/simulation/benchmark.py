@@ -21,7 +21,7 @@ from suite.clock import Clock, clock_for
 from suite.environment import capture
 from suite.errors import ConfigError
 from suite.machine import NUMBER_FORMATS, Machine, calibrated
-from suite.tensor_cores import allowing_tf32
+from suite.tensor_cores import ALL_TF32, NO_TF32, allowing_tf32
 
 LEAST_TRIAL_S = 0.05
 """A timed trial repeats its work until it is at least this long."""
@@ -98,7 +98,7 @@ def _peak_flops_per_s(name: str, device: str, clock: Clock) -> float | None:
         return None
     size, channels, side = SIZES[device]
     rates = []
-    with allowing_tf32(name == "tf32"):
+    with allowing_tf32(ALL_TF32 if name == "tf32" else NO_TF32):
         for make, flops in (
             (lambda: _product(name, device, size), 2 * size**3),
             (lambda: _convolution(name, device, channels, side), 2 * side**2 * channels**2 * 9),

@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from suite.attention_backends import capability_of
 from suite.simulation.between_parts import BetweenParts
+from suite.simulation.caching_allocator import CachingAllocator
+from suite.simulation.expandable_segments import ExpandableAllocator
 from suite.simulation.inner_calls import InnerCalls
 from suite.simulation.known_operators import KnownOperators
 from suite.simulation.observer import Observer
@@ -121,6 +123,8 @@ def simulate(
     *,
     device: str = "cpu",
     workspace_bytes: int = 0,
+    capacity_bytes: int | None = None,
+    expandable_segments: bool = False,
     replaying: bool = True,
     say: Callable[[str], None] = lambda message: None,
 ) -> Simulation:
@@ -131,6 +135,8 @@ def simulate(
             about attention kernels.
         device: ``cpu`` or ``cuda``: the kind of device that is simulated. Tensors are fake CPU ones either way.
         workspace_bytes: that libraries keep on the device from the warm-up on.
+        capacity_bytes: that the device has for tensors; None: no end of it.
+        expandable_segments: whether its allocator makes such.
         replaying: whether calls of known cost are skipped, see `suite.simulation.replay`.
         say: told how far it is.
     """
@@ -153,4 +159,5 @@ def simulate(
         output = workload.generate()
         stages.cut()
     del output
-    return simulation_tables(stages.found, weights_bytes)
+    allocator = (ExpandableAllocator if expandable_segments else CachingAllocator)(capacity_bytes)
+    return simulation_tables(stages.found, weights_bytes, allocator)

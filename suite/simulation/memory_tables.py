@@ -3,46 +3,109 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from suite.attribution.memory import thinned
 from suite.record_tables import TABLES
-from suite.simulation.caching_allocator import CachingAllocator
+from suite.simulation.caching_allocator import CachingAllocator, OutOfMemory
 from suite.simulation.tally import Ints, Segment
 
 MAX_ALLOCATOR_EVENTS = 400_000
-"""With more, only some repetitions of a replayed call go through the allocator in full."""
+"""With more, only some repetitions of a replayed call go through the allocator in full, and those that could fill the device."""
 
 
-def memory_tables(found: Sequence[Segment], weights_bytes: int) -> tuple[pa.Table, pa.Table]:
-    """The tables ``memory`` and ``memory_peaks``.
+class MemoryTables(NamedTuple):
+    """The tables ``memory`` and ``memory_peaks``, and where memory first ran out, if it did."""
+
+    memory: pa.Table
+    memory_peaks: pa.Table
+    out_of_memory: ShortOfMemory | None
+
+
+@dataclass(frozen=True)
+class ShortOfMemory:
+    """Where a device ran out of memory, and how much more it would have needed."""
+
+    stage: str | None
+    """The innermost that was open; None: while weights were put there."""
+    failed: OutOfMemory
+    needed_bytes: int
+    """The most that is reserved where the device has just what is missing."""
+
+
+def memory_tables(found: Sequence[Segment], weights_bytes: int, allocator: CachingAllocator) -> MemoryTables:
+    """What a generation's memory was.
 
     Args:
         found: what happened, in order, weights included.
         weights_bytes: that the parts hold.
+        allocator: of the device, new. Where its memory runs out the tables go on as on a device with as much more.
     """
     lengths = np.array([len(segment.events.sizes) for segment in found])
     owner = np.repeat(np.arange(len(found)), lengths)
     allocated = np.cumsum(np.concatenate([segment.events.sizes for segment in found]))
-    reserved = _reserved(found)
-    return _time_line(found, owner, allocated, reserved), _peaks(found, owner, allocated, reserved, weights_bytes)
+    run = _reserved(found, allocator)
+    peaks = _peaks(found, owner, allocated, run, weights_bytes)
+    short = None
+    if allocator.out_of_memory is not None and run.short_at is not None:
+        stage = found[run.short_at].place[0]
+        short = ShortOfMemory(stage, allocator.out_of_memory, int(run.reserved.max(initial=0)))
+    return MemoryTables(_time_line(found, owner, allocated, run.reserved), peaks, short)
 
 
-def _reserved(segments: Sequence[Segment]) -> Ints:
-    """What a CUDA allocator would have reserved after each event."""
-    allocator = CachingAllocator()
-    found = []
-    for segment, in_full in zip(segments, _in_full(segments), strict=True):
+def with_device_bytes(table: pa.Table, context_bytes: int | None) -> pa.Table:
+    """One of these tables with ``device_bytes`` filled, what a driver would say that the process holds: reserved bytes and
+    the context's. Unchanged where a context's size is not known."""
+    if context_bytes is None:
+        return table
+    index = table.schema.get_field_index("device_bytes")
+    return table.set_column(index, table.schema.field(index), pc.add(table["reserved_bytes"], context_bytes))
+
+
+class _Run(NamedTuple):
+    """What an allocator did."""
+
+    reserved: Ints
+    """Bytes after each event."""
+    retries: Ints
+    """In each segment."""
+    short_at: int | None
+    """Segment in which memory first ran out."""
+
+
+def _reserved(segments: Sequence[Segment], allocator: CachingAllocator) -> _Run:
+    """What the allocator has reserved after each event."""
+    levels, retries, short_at = [], [], None
+    settled: dict[int, tuple[int, int]] = {}
+    for index, (segment, sampled) in enumerate(zip(segments, _in_full(segments), strict=True)):
         ids, sizes = segment.events
+        key, state = id(segment.spell.keys), (allocator.allocated_bytes, allocator.reserved_bytes)
+        before, tried = allocator.reserved_bytes, allocator.num_retries
+        # Near the end of memory a call is left out only where the last one like it changed nothing, from the same state.
+        in_full = sampled or (_is_tight(allocator, sizes) and settled.get(key) != state)
         chosen = np.ones(len(ids), bool) if in_full else _outliving(ids, sizes)
-        levels = np.full(len(ids), allocator.reserved_bytes, np.int64)
         after = np.fromiter(allocator.run(ids[chosen].tolist(), sizes[chosen].tolist()), np.int64, int(chosen.sum()))
-        levels[chosen] = after
-        found.append(np.maximum.accumulate(levels))  # segments are never given back
-    return np.concatenate(found)
+        # An event that is left out changes nothing: the level is that of the last one that was not.
+        levels.append(np.append(before, after)[np.cumsum(chosen)])
+        if in_full:
+            settled[key] = state if (after == before).all() else (-1, -1)
+        retries.append(allocator.num_retries - tried)
+        if short_at is None and allocator.out_of_memory is not None:
+            short_at = index
+    return _Run(np.concatenate(levels), np.array(retries, np.int64), short_at)
+
+
+def _is_tight(allocator: CachingAllocator, sizes: Ints) -> bool:
+    """Whether these events could bring the device to the end of its memory."""
+    if allocator.capacity_bytes is None or allocator.out_of_memory is not None:
+        return False
+    return allocator.reserved_bytes + int(np.cumsum(sizes).max(initial=0)) > allocator.capacity_bytes
 
 
 def _in_full(segments: Sequence[Segment]) -> Iterator[bool]:
@@ -83,16 +146,16 @@ def _time_line(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserv
     return _table("memory", columns, len(kept))
 
 
-def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserved: Ints, weights_bytes: int) -> pa.Table:
+def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, run: _Run, weights_bytes: int) -> pa.Table:
     """Of each stage, the level at which it began included."""
     starts = np.searchsorted(owner, np.arange(len(segments)))
     ends = np.append(starts[1:], len(owner))
     rows = []
     for stage in dict.fromkeys(chain.from_iterable(segment.stages for segment in segments)):
+        inside = np.array([stage in segment.stages for segment in segments])
         ranges = [
             slice(max(start - 1, 0), end)
-            for segment, start, end in zip(segments, starts.tolist(), ends.tolist(), strict=True)
-            if stage in segment.stages
+            for start, end in zip(starts[inside].tolist(), ends[inside].tolist(), strict=True)
         ]
         peak = max((int(allocated[span].max(initial=0)) for span in ranges), default=weights_bytes)
         rows.append(
@@ -101,7 +164,8 @@ def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserved: 
                 "weights_bytes": weights_bytes,
                 "activations_bytes": peak - weights_bytes,
                 "allocated_bytes": peak,
-                "reserved_bytes": max(int(reserved[span].max(initial=0)) for span in ranges),
+                "reserved_bytes": max(int(run.reserved[span].max(initial=0)) for span in ranges),
+                "num_alloc_retries": int(run.retries[inside].sum()),
             }
         )
     return pa.Table.from_pylist(rows, schema=TABLES["memory_peaks"])

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from suite.attribution.taxonomy import WITHOUT_MATRICES
 from suite.record_tables import TABLES
-from suite.simulation.memory_tables import memory_tables
+from suite.simulation.caching_allocator import CachingAllocator
+from suite.simulation.memory_tables import ShortOfMemory, memory_tables
 from suite.simulation.tally import Cost, Ints, Place, RowKey, Segment
 
 
@@ -22,26 +23,30 @@ class Simulation:
     attention: pa.Table
     memory: pa.Table
     memory_peaks: pa.Table
+    out_of_memory: ShortOfMemory | None
+    """Where the device had too little memory; the tables go on as on one with as much more."""
     num_steps: int | None
     operators_without_flops: list[str]
 
 
-def simulation_tables(found: Sequence[Segment], weights_bytes: int) -> Simulation:
+def simulation_tables(found: Sequence[Segment], weights_bytes: int, allocator: CachingAllocator) -> Simulation:
     """Operators grouped by stage, step and row, in order of first appearance; attention calls and memory in time order.
 
     Args:
         found: what happened, in order.
         weights_bytes: that the parts hold.
+        allocator: of the device that is simulated, new.
     """
     steps = [segment.step for segment in found if segment.step is not None]
-    memory, memory_peaks = memory_tables(found, weights_bytes)
+    memory = memory_tables(found, weights_bytes, allocator)
     operators = _operators(found)
     uncounted = operators.filter(operators.column("vector_flops").is_null()).column("operator")
     return Simulation(
         operators=operators,
         attention=_attention(found),
-        memory=memory,
-        memory_peaks=memory_peaks,
+        memory=memory.memory,
+        memory_peaks=memory.memory_peaks,
+        out_of_memory=memory.out_of_memory,
         num_steps=max(steps) + 1 if steps else None,
         operators_without_flops=sorted(uncounted.unique().to_pylist()),
     )

@@ -33,6 +33,7 @@ def save_run(
     reference: str | None = None,
     gpu: str | None = None,
     doubts: dict[str, str | None] | None = None,
+    outcome: Outcome | None = None,
 ) -> Path:
     """One run: simulated on an A100, or measured on `gpu`; `doubts` are its arms with why each is to be doubted."""
     request = request or {}
@@ -42,7 +43,7 @@ def save_run(
     environment = {"device": "cuda", "gpu": {"name": gpu}} if gpu else {"machine": A100}
     found = Record(
         run_id=f"run{number:05d}", name=f"{workload}-{number}", created="2026-01-01T00:00:00+00:00",
-        execution="measure" if gpu else "simulate", outcome=Outcome(status="ok"), request=request, config=config,
+        execution="measure" if gpu else "simulate", outcome=outcome or Outcome(status="ok"), request=request, config=config,
         workload=WorkloadFacts(name=workload, family=family, media=media, scale=scale, parts=parts or {}),
         environment=environment, samples=list(samples),
         arms=[Arm(name=name, doubt=doubt) for name, doubt in (doubts or {}).items()],

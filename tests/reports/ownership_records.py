@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from suite import record_folder
+from suite.machine import Machine
 from suite.record import Energy, Outcome, Record, Sample, WorkloadFacts
 from suite.record_tables import TABLES
 
@@ -24,8 +26,12 @@ def save_simulated(
     seconds: float = 3.6,
     peak_gb: float | None = 20,
     precision: str = "float16",
+    short_on: Machine | None = None,
 ) -> Path:
-    """A simulated run of a toy: so many seconds of an A100's convolutions, in so much memory."""
+    """A simulated run of a toy: so many seconds of an A100's convolutions, in so much memory.
+
+    It ran out of memory on the machine `short_on`.
+    """
     name = "+".join(stack) or "out_of_the_box"
     row = {"stage": "denoise_step", "step": 0, "module": "denoiser.x", "operator": "aten::convolution", "calls": 1,
            "operator_class": "convolution", "precision": precision, "flops": int(seconds * FLOPS_OF_A_SECOND),
@@ -34,7 +40,11 @@ def save_simulated(
     if peak_gb is not None:
         tables["memory_peaks"] = [{"stage": "generate", "allocated_bytes": round(peak_gb * GB), "weights_bytes": GB}]
     config = {"optimization": {each: {} for each in stack}, "device": {"precision": precision}}
-    return _save(folder, f"simulated-{name}", "simulate", tables, config=config, request={"batch_size": 2})
+    facts: dict[str, Any] = {"config": config, "request": {"batch_size": 2}}
+    if short_on is not None:
+        facts |= {"environment": {"machine": msgspec.to_builtins(short_on)}}
+        facts |= {"outcome": Outcome(status="oom", reason="1 GiB more")}
+    return _save(folder, f"simulated-{name}", "simulate", tables, **facts)
 
 
 def save_measured(

@@ -33,7 +33,13 @@ ROWS: tuple[dict[str, Any], ...] = (
 
 
 def save_simulated(
-    folder: Path, name: str = "toy", *, machine: Machine | None = None, batch_size: int = 1, rows: Any = ROWS
+    folder: Path,
+    name: str = "toy",
+    *,
+    machine: Machine | None = None,
+    batch_size: int = 1,
+    rows: Any = ROWS,
+    device: dict[str, Any] | None = None,
 ) -> Path:
     """One simulated run; its rows have no estimate of their own."""
     parts = {"denoiser": Part(class_name="Toy", num_parameters=10**9, weight_bytes=2 * 10**9),
@@ -42,7 +48,7 @@ def save_simulated(
         run_id=f"{name}-{machine.name if machine else 'none'}", name=name, created="2026-01-01T00:00:00+00:00",
         execution="simulate", outcome=Outcome(status="ok"), request={"batch_size": batch_size},
         workload=WorkloadFacts(name=name, media="image", scale="paper", parts=parts),
-        config={"device": {"precision": "bfloat16", "allow_tf32": False}},
+        config={"device": device or {"precision": "bfloat16", "allow_tf32": False}},
         environment={"machine": msgspec.to_builtins(machine)} if machine else {},
     )  # fmt: skip
     table = pa.Table.from_pylist(list(rows), schema=TABLES["operators"])

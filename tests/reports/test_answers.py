@@ -9,6 +9,7 @@ import pytest
 from reports.answers import answers
 from reports.facts import ATTENTION_KERNELS
 from reports.loading import load
+from suite.record import Outcome
 from tests.reports.claims_records import operator, save_in_doubt, save_run, trials
 
 MIB = 2**20
@@ -106,6 +107,18 @@ def test_how_long_a_run_takes_is_of_the_trials_that_count(doubt: str | None, tmp
     (time,) = answers(load(tmp_path))["time"]
     assert time.startswith("toy out of the box takes 1.00 [")
     assert ("s on a machine that was not quiet; of its" in time) == bool(doubt)
+
+
+def test_what_does_not_fit_is_told_first_with_how_much_is_missing(tmp_path: Path) -> None:
+    short = Outcome(status="oom", reason="the generation needs 85.0 GiB, 5.00 GiB more")
+    peaks = [{"stage": stage, "allocated_bytes": 60 * 2**30} for stage in ("generate", "decode")]
+    for stack in ((), ("flash_attention",), ("vae_slicing",)):
+        save_run(tmp_path, "toy", stack, peaks=peaks, outcome=short)
+    first, second = answers(load(tmp_path))["memory"]
+    assert first == (
+        "toy out of the box ran out of memory: the generation needs 85.0 GiB, 5.00 GiB more. So did 2 more of its stacks."
+    )
+    assert second.startswith("toy out of the box peaks at 60.0 GiB")
 
 
 def test_every_attention_kernel_of_the_suite_is_known_as_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from reports import load
@@ -108,6 +109,26 @@ def test_a_measured_run_without_room_does_not_fit(tmp_path: Path) -> None:
     row = only(save_measured(tmp_path, "Tesla T4", outcome=Outcome(status="oom", reason="CUDA out of memory")))
     assert (row["machine"], row["fits"]) == (T4, "does not fit")
     assert row["usd_per_1000"] != row["usd_per_1000"]
+
+
+def test_a_simulated_run_without_room_on_its_own_machine_is_priced_where_it_fits(tmp_path: Path) -> None:
+    """20 GB of tensors on a card of 24: fragments did not fit. So it does on none with less, and is priced on those with more."""
+    card = known_machines()["rtx_3090"]
+    frame = costs(load(save_simulated(tmp_path, short_on=card))).set_index("machine")
+    assert frame.loc[card.name, "fits"] == frame.loc[T4, "fits"] == "does not fit"
+    assert frame.loc[card.name, ["seconds", "usd_per_1000"]].isna().all()
+    assert frame.loc[A100, "fits"] == "fits"
+    assert frame.loc[A100, "usd_per_1000"] == pytest.approx(0.695)
+
+
+def test_a_context_takes_of_what_a_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = {name: msgspec.structs.replace(one, context_bytes=10**9, capacity_bytes=16 * 10**9)
+             for name, one in known_machines().items() if name == "t4"}  # fmt: skip
+    for module in ("reports.estimates", "reports.cost_of_ownership"):
+        monkeypatch.setattr(f"{module}.known_machines", lambda: known)
+    for peak_gb, fits in ((15, "fits"), (16, "does not fit")):
+        found = costs(load(save_simulated(tmp_path / str(peak_gb), peak_gb=peak_gb)))
+        assert found.set_index("machine").loc[T4, "fits"] == fits
 
 
 def test_every_price_comes_with_its_source_and_date(tmp_path: Path) -> None:

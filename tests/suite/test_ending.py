@@ -106,6 +106,12 @@ def test_the_peak_is_told_with_the_stage_that_holds_it(said: Callable[..., list[
     ]
 
 
+def test_what_is_reserved_and_what_a_driver_reports_stand_behind_the_peak(said: Callable[..., list[str]]) -> None:
+    rows = [{"stage": "generate", "allocated_bytes": 90 * MIB, "reserved_bytes": 120 * MIB, "device_bytes": 620 * MIB}]
+    (line,) = said(example(samples=[]), memory_peaks=pa.Table.from_pylist(rows, schema=TABLES["memory_peaks"]))
+    assert line.endswith("; 120 MiB reserved; 620 MiB on the device")
+
+
 @pytest.mark.parametrize("before", [90, 60])
 def test_where_the_stack_does_not_lower_the_peak_it_says_who_holds_it(
     before: int, said: Callable[..., list[str]]

@@ -67,8 +67,8 @@ def test_a_context_and_links_are_small_beside_the_memory(name: str) -> None:
     found = machines()[name]
     assert found.bandwidth_bytes_per_s
     assert found.capacity_bytes
-    assert found.room_bytes is not None
-    assert found.room_bytes > 0.97 * found.capacity_bytes
+    assert found.usable_bytes is not None
+    assert found.usable_bytes > 0.97 * found.capacity_bytes
     for link in (found.host_bandwidth_bytes_per_s, found.peer_bandwidth_bytes_per_s):
         assert link is None or link < found.bandwidth_bytes_per_s / 4
     assert found.host_bandwidth_bytes_per_s
@@ -96,9 +96,9 @@ def test_an_h200_is_what_was_seen_on_one() -> None:
 
 
 def test_a_machine_whose_context_nobody_knows_leaves_all_its_memory() -> None:
-    assert Machine(name="x", capacity_bytes=100).room_bytes == 100
-    assert Machine(name="x", capacity_bytes=100, context_bytes=7).room_bytes == 93
-    assert Machine(name="x", context_bytes=7).room_bytes is None
+    assert Machine(name="x", capacity_bytes=100).usable_bytes == 100
+    assert Machine(name="x", capacity_bytes=100, context_bytes=7).usable_bytes == 93
+    assert Machine(name="x", context_bytes=7).usable_bytes is None
 
 
 @pytest.mark.parametrize("name", sorted(machines()))

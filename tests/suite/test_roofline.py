@@ -17,6 +17,7 @@ from suite.machine import Calibration, Efficiency, Machine
 from suite.progress import announce
 from suite.record_tables import TABLES
 from suite.roofline import BOUNDS, estimate, number_format, peaks, with_estimates, work
+from suite.tensor_cores import ALL_TF32, Tf32
 
 TOY = Machine(
     name="toy",
@@ -51,14 +52,21 @@ def test_closed_form() -> None:
 
 def test_number_formats() -> None:
     assert seconds({"flops": 8000}) == [8]
-    assert seconds({"flops": 8000}, allow_tf32=True) == [2]
-    assert seconds({"flops": 8000, "precision": "bfloat16"}, allow_tf32=True) == [1]
+    assert seconds({"flops": 8000}, allow_tf32=ALL_TF32) == [2]
+    assert seconds({"flops": 8000, "precision": "bfloat16"}, allow_tf32=ALL_TF32) == [1]
     assert seconds({"flops": 32000, "precision": "float8_e4m3fn"}) == [2]
     assert seconds({"flops": 32000, "precision": None, "operator": "aten::_int_mm"}) == [1]
     without = Machine(name="old", peak_flops_per_s={"float32": 1e3}, bandwidth_bytes_per_s=1.0)
-    assert seconds({"flops": 8000}, machine=without, allow_tf32=True) == [8], "no tf32 units: the ordinary ones"
+    assert seconds({"flops": 8000}, machine=without, allow_tf32=ALL_TF32) == [8], "no tf32 units: the ordinary ones"
     assert number_format("float32") == "float32"
     assert np.isnan(peaks(table({"precision": None}), TOY)).all()
+
+
+def test_convolutions_and_products_each_follow_their_own_setting() -> None:
+    rows = [{"flops": 8000, "operator_class": name} for name in ("convolution", "linear", "attention")]
+    assert seconds(*rows) == [8, 8, 8]
+    assert seconds(*rows, allow_tf32=Tf32(matmul=False, cudnn=True)) == [2, 8, 8]
+    assert seconds(*rows, allow_tf32=Tf32(matmul=True, cudnn=False)) == [8, 2, 2]
 
 
 def test_what_is_not_known_is_not_guessed() -> None:

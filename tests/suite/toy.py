@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from suite.attribution.scopes import AttentionRule
+from suite.experiment import DeviceSettings
 from suite.optimizations.contract import Handle
 from suite.protocol import MeasurementProtocol
 from suite.stage import stage
@@ -96,6 +97,14 @@ def quick_protocol(**changes: Any) -> MeasurementProtocol:
         "target_relative_interval": 0.0, "max_measuring_s": 60,
     }  # fmt: skip
     return MeasurementProtocol(**values | changes)
+
+
+def device_settings(**changes: Any) -> DeviceSettings:
+    values: dict = {
+        "num_threads": None, "allow_tf32_matmul": False, "allow_tf32_cudnn": False, "deterministic": False,
+        "expandable_segments": False,
+    }  # fmt: skip
+    return DeviceSettings(**values | changes)
 
 
 def toy_subject(scratch: Path, workload: Workload | None = None, **arms: Any) -> Subject:

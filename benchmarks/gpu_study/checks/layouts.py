@@ -78,10 +78,10 @@ def real_call(case: Case, precision: str, order: str) -> Seen:
     """The call on the device, once libraries are loaded and have made what they keep."""
     import torch
 
-    from suite.tensor_cores import allowing_tf32
+    from suite.tensor_cores import ALL_TF32, NO_TF32, allowing_tf32
 
     inputs = _inputs(case, precision, order, "cuda")
-    with torch.inference_mode(), allowing_tf32(precision == "tf32"):
+    with torch.inference_mode(), allowing_tf32(ALL_TF32 if precision == "tf32" else NO_TF32):
         first, seen = _observed(case, inputs), _observed(case, inputs)
         kernels = _kernels(lambda: case.run(*inputs))
     return replace(seen, kept_bytes=first.kept_bytes, kernels=kernels)
@@ -126,11 +126,11 @@ def simulated_call(case: Case, precision: str, order: str) -> Seen:
 
     from suite.simulation.known_operators import KnownOperators
     from suite.simulation.observer import Observer
-    from suite.tensor_cores import allowing_tf32
+    from suite.tensor_cores import ALL_TF32, NO_TF32, allowing_tf32
 
     mode = FakeTensorMode()
     observer = Observer("cuda", lambda function, args, kwargs: function(*args, **kwargs), KnownOperators(mode))
-    with torch.inference_mode(), allowing_tf32(precision == "tf32"), mode:
+    with torch.inference_mode(), allowing_tf32(ALL_TF32 if precision == "tf32" else NO_TF32), mode:
         inputs = _inputs(case, precision, order, "cpu")
         observer.memory.hold(inputs)
         observer.memory.cut()

@@ -38,7 +38,7 @@ def test_a_dot_where_it_fits_and_a_cross_where_it_does_not(tmp_path: Path) -> No
     machine = labels.index("A100 80GB SXM\n1.39 USD/h")
     assert sorted(x for x, y in marks(prices, "o") if round(y) == machine) == pytest.approx([0.278, 0.695])
     assert sorted(x for x, y in marks(energies, "o") if round(y) == machine) == pytest.approx([0.08, 0.2])
-    too_small = sorted(short_name(known.name) for known in MACHINES if (known.room_bytes or 0) < 20 * GB)
+    too_small = sorted(short_name(known.name) for known in MACHINES if (known.usable_bytes or 0) < 20 * GB)
     assert sorted(labels[round(y)].split("\n")[0] for _, y in marks(prices, "x")) == too_small, "1 GB is for all"
     unpriced = [known for known in MACHINES if known.price_per_hour_usd is None]
     assert [text.get_text() for text in prices.texts] == ["price unknown"] * len(unpriced)
@@ -63,7 +63,7 @@ def test_it_says_what_it_stands_on(tmp_path: Path) -> None:
     assert figure.files["png"].startswith(b"\x89PNG")
     for words in ("lower bound", "upper bound: board power", "RunPod's lowest (spot) rate, March 2026", "RTX 2080 Ti"):
         assert words in figure.caption
-    too_small = sum((known.room_bytes or 0) < 20 * GB for known in MACHINES)
+    too_small = sum((known.usable_bytes or 0) < 20 * GB for known in MACHINES)
     assert (
         f"toy out_of_the_box: does not fit on {too_small} of {len(MACHINES)} machines, cheapest on " in figure.alt_text
     )

@@ -11,7 +11,7 @@ from reports.exhibits import draw_figure
 from reports.figures import roofline
 from reports.style import house_style
 from suite.machine import Machine
-from tests.reports.simulated import save_measured, save_simulated
+from tests.reports.simulated import ROWS, save_measured, save_simulated
 
 
 def test_points(tmp_path: Path) -> None:
@@ -50,3 +50,16 @@ def test_what_there_is_no_room_for_is_said(tmp_path: Path, count: int) -> None:
 
 def test_measured_runs_alone_draw_nothing(tmp_path: Path) -> None:
     assert roofline.data(load(save_measured(tmp_path, "NVIDIA H200", (1.0,)))).empty
+
+
+def test_float32_has_the_roofs_of_what_computes_it(tmp_path: Path) -> None:
+    rows = [row | {"precision": "float32"} for row in ROWS]
+    save_simulated(
+        tmp_path, rows=rows, device={"allow_tf32_matmul": False, "allow_tf32_cudnn": True, "precision": "float32"}
+    )
+    runs = load(tmp_path)
+    with house_style():
+        figure = roofline.draw(runs)
+    assert figure is not None
+    told = [text.get_text() for text in figure.axes[0].texts]
+    assert {"19.5 TFLOP/s float32", "156 TFLOP/s tf32"} <= set(told)

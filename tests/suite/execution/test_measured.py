@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from toy import Noted, ToyWorkload, quick_protocol
+from toy import Noted, ToyWorkload, device_settings, quick_protocol
 
 from suite import record as records
 from suite import record_folder
 from suite.environment import capture
 from suite.errors import ConfigError
 from suite.execution.measured import Measured, outcome_of
-from suite.experiment import DeviceSettings, Experiment
+from suite.experiment import Experiment
 from suite.optimizations.attention import AttentionKernel
 from suite.probes.contract import Observation
 from suite.probes.energy import EnergyProbe
@@ -44,7 +44,7 @@ def experiment_of(folder: Path, make_workload: Callable[[], Any] = ToyWorkload, 
         "run_id": "toy", "name": "toy-run", "output_dir": folder, "config": {"execution": {"name": "measure"}},
         "command": "", "workload_name": "toy", "scale": "smoke", "weights_source": "random", "request": toy.request,
         "placement": toy.placement, "protocol": quick_protocol(), "make_workload": make_workload, "stack": {},
-        "device_settings": DeviceSettings(num_threads=None, allow_tf32=False, deterministic=False),
+        "device_settings": device_settings(num_threads=None, deterministic=False),
         "reference": {}, "probes": {"latency": Latency()}, "execution": Measured(), "save_output": False, "save_trace": False,
     }  # fmt: skip
     return Experiment(**values | changes)
@@ -192,7 +192,7 @@ def test_optimizations_go_by_the_gpu_that_a_run_is_on(monkeypatch: pytest.Monkey
 
 def test_process_settings_are_set_and_put_back(tmp_path: Path) -> None:
     before, seen = torch.get_num_threads(), []
-    settings = DeviceSettings(num_threads=1, allow_tf32=False, deterministic=True)
+    settings = device_settings(num_threads=1, deterministic=True)
     make = lambda: ToyWorkload(  # noqa: E731
         lambda call: seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
     )

@@ -16,7 +16,7 @@ import torch
 from optimizations.exactness import assert_exact, output_in_float64
 from optimizations.tiny_models import caller, made
 from torch import nn
-from toy import ToyWorkload, toy_subject
+from toy import ToyWorkload, device_settings, toy_subject
 
 from suite.errors import ConfigError
 from suite.execution.measured import Measured
@@ -137,11 +137,11 @@ def test_what_is_compiled_while_nobody_watches_is_not_counted() -> None:
 
 
 def test_the_record_tells_what_was_compiled_and_the_cold_start_is_a_warm_up_trial(tmp_path: Path) -> None:
-    from suite.experiment import DeviceSettings, Experiment
+    from suite.experiment import Experiment
 
     toy = ToyWorkload()
     subject = toy_subject(tmp_path)
-    settings = DeviceSettings(num_threads=None, allow_tf32=False, deterministic=False)
+    settings = device_settings(num_threads=None, deterministic=False)
     run = Experiment(
         run_id="toy", name="toy", output_dir=tmp_path, config={"execution": {"name": "measure"}}, command="",
         workload_name="toy", scale="smoke", weights_source="random", request=toy.request,

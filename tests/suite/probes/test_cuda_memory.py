@@ -15,6 +15,7 @@ class FakeAllocator:
     def __init__(self) -> None:
         self.current = self.peak = 100
         self.cached = 20
+        self.retries = 4
 
     def allocate(self, size: int) -> None:
         self.current += size
@@ -27,6 +28,7 @@ class FakeAllocator:
         return {
             "allocated_bytes.all.current": self.current,
             "allocated_bytes.all.peak": self.peak,
+            "num_alloc_retries": self.retries,
             "reserved_bytes.all.current": self.current + self.cached,
             "reserved_bytes.all.peak": self.peak + self.cached,
         }
@@ -78,3 +80,15 @@ def test_what_earlier_runs_left_cached_is_not_this_generations(allocator: FakeAl
     with watched_by([memory]), stage("generate"):
         allocator.allocate(30)
     assert memory.tables()["memory_peaks"].to_pylist()[0]["reserved_bytes"] == 150
+
+
+def test_retries_are_those_of_the_stage_in_which_the_device_was_full(allocator: FakeAllocator) -> None:
+    memory = CudaMemory(weights_bytes=100, device_bytes=lambda: None)
+    with watched_by([memory]), stage("generate"):
+        with stage("denoise_step"):
+            allocator.allocate(30)
+        with stage("decode"):
+            allocator.retries += 2
+        allocator.retries += 1
+    rows = memory.tables()["memory_peaks"].to_pylist()
+    assert {row["stage"]: row["num_alloc_retries"] for row in rows} == {"generate": 3, "denoise_step": 0, "decode": 2}

@@ -1,6 +1,6 @@
 """Simulated memory: against the profiler's peaks on this CPU, published desk figures, conservation, and replayed calls.
 
-Names for the mirror: suite.simulation.memory_tables, suite.simulation.memory_events, suite.simulation.lists.
+Names for the mirror: suite.simulation.memory_events, suite.simulation.lists.
 """
 
 from __future__ import annotations
