@@ -55,11 +55,19 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     efficiencies: dict[str, Efficiency]
     """By operator class."""
     runs: list[str]
-    """Names of the runs that were fitted to."""
+    """Names of the runs, or ids of the published latencies, that were fitted to."""
     relative_error: float | None = None
-    """Median, over runs left out one at a time, of how far their estimated time is from their measured latency."""
+    """Median, over what was left out of the fit one at a time, of how far its estimated time is from its measured latency."""
     largest_relative_error: float | None = None
     """The worst of them."""
+    launch_overhead_s: float | None = None
+    """What the host takes for one operator; None where the efficiencies' latencies hold it."""
+    power_share: float | None = None
+    """Energy over the board's power times the latency."""
+    basis: str | None = None
+    """Where the figures come from, if not from runs on this machine alone; a clause."""
+    left_out: str | None = None
+    """What was left out at a time, such as ``model``; None: runs."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

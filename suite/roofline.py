@@ -1,15 +1,19 @@
 """Time estimates: the roofline of every row of an operator table, on a machine that need not be here.
 
     kernel = max(FLOPs / (peak * compute efficiency), bytes / (bandwidth * memory efficiency))
-    time   = max(kernel + calls * latency, calls * launch overhead)
+    device = kernel + temporaries / (bandwidth * memory efficiency) + calls * latency
+    time   = device + its share of what a stage's host takes longer than the stage's device
 
-With efficiencies of 1 and no latency this bounds the time from below (Williams et al. 2009, doi 10.1145/1498765.1498785, for
-every operator by itself, nothing kept in a cache between two). A calibration (`suite.calibration`) puts in what a machine
-really reaches. Needs neither torch nor Hydra.
+With efficiencies of 1, no latency and no temporaries this bounds the time from below (Williams et al. 2009, doi
+10.1145/1498765.1498785, for every operator by itself, nothing kept in a cache between two). A calibration
+(`suite.calibration`, `suite.latency_fit`) puts in what a machine really reaches. The host launches ahead of the device, so
+what it takes counts by stage: where its launches take longer than all the stage's kernels, the device waits for it, and the
+rows whose kernels are shorter than their launches share that wait. Needs neither torch nor Hydra.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,23 +24,48 @@ from suite.machine import Efficiency, Machine
 from suite.tensor_cores import NO_TF32, Tf32
 
 Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 
 MATRIX_CLASSES = frozenset({"convolution", "linear", "attention"})
 """Classes that matrix units compute; all others are bound by memory."""
+PRODUCTS = frozenset({"aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"})
+"""Attention that is written out is made of these, and they reach what a linear layer's do."""
 BOUNDS = ("compute", "memory", "launch")
-COLUMNS = ("operator", "operator_class", "precision", "calls", "flops", "bytes_read", "bytes_written")
+WORK = ("operator", "operator_class", "precision", "calls", "flops", "bytes_read", "bytes_written")
+COLUMNS = ("stage", *WORK, "tile_flops", "copied_bytes")
 """Columns of an operator table that an estimate needs."""
 
 
 @dataclass(frozen=True)
+class Demands:
+    """What rows need of a machine at its peaks, in seconds; NaN where it is not known."""
+
+    arithmetic_s: Floats
+    """FLOPs over the peak for the row's number format."""
+    transfer_s: Floats
+    """Bytes over the bandwidth."""
+    copies_s: Floats
+    """Temporaries, written and read, over the bandwidth."""
+    calls: Floats
+    kinds: Codes
+    """Whose efficiency counts: an index into `names`."""
+    names: Sequence[str]
+    stages: Codes
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """Of every row: seconds (NaN where they cannot be known) and the index into `BOUNDS` of what limits it."""
+    """Of every row: seconds (NaN where they cannot be known), those of them in which the device waits for the host, and the
+    index into `BOUNDS` of what limits the row."""
 
     seconds: Floats
+    waiting: Floats
     bound: npt.NDArray[np.int8]
 
 
-def estimate(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32) -> Estimate:
+def estimate(
+    rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32, times: npt.NDArray[np.int64] | None = None
+) -> Estimate:
     """Seconds of every row of an operator table.
 
     A row stands for `calls` like calls. A view moves nothing and costs nothing. Unknown are a row whose bytes were not
@@ -47,23 +76,73 @@ def estimate(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32) ->
         machine: with a known bandwidth, else everything is unknown. A class that its calibration does not have reaches the
             full peak and bandwidth.
         allow_tf32: which float32 matrix products may use tf32 where the machine has it.
+        times: how often each row occurs; once if None. Seconds are of one.
     """
-    flops, moved, calls = work(rows)
-    classes, class_names = _codes(rows["operator_class"])
-    known = machine.calibration.efficiencies if machine.calibration else {}
-    chosen = [known.get(name or "", Efficiency()) for name in class_names]
+    needed = demands(rows, machine, allow_tf32=allow_tf32)
+    reached = machine.calibration.efficiencies if machine.calibration else {}
+    chosen = [reached.get(name, Efficiency()) for name in needed.names]
     compute, memory, latency = (
-        np.array([getattr(efficiency, field) for efficiency in chosen])[classes]
+        np.array([getattr(efficiency, field) for efficiency in chosen])[needed.kinds]
         for field in Efficiency.__struct_fields__
     )
+    device = device_s(needed, compute, memory, latency)
+    waiting = waits_s(needed, device, launch_overhead_s(machine), times)
+    is_arithmetic = needed.arithmetic_s / compute > needed.transfer_s / memory
+    bound = np.where(waiting > device, 2, np.where(is_arithmetic, 0, 1)).astype(np.int8)
+    return Estimate(device + waiting, waiting, bound)
+
+
+def launch_overhead_s(machine: Machine) -> float:
+    """What the host takes for one operator, as it was fitted or else as the machine's file has it."""
+    fitted = machine.calibration.launch_overhead_s if machine.calibration else None
+    return fitted or machine.launch_overhead_s or 0.0
+
+
+def device_s(needed: Demands, compute: Floats, memory: Floats, latency: Floats) -> Floats:
+    """Seconds of every row on the device, at efficiencies and with latencies of its own."""
+    kernel = np.maximum(needed.arithmetic_s / compute, needed.transfer_s / memory)
+    return kernel + needed.copies_s / memory + needed.calls * latency
+
+
+def waits_s(
+    needed: Demands, device: Floats, overhead_s: float, times: npt.NDArray[np.int64] | None = None
+) -> Floats:
+    """Seconds of every row in which the device waits for its launch.
+
+    Of a stage they are what the host takes longer than the device, shared among rows that are launched more slowly than they
+    run, by how much.
+    """
+    launched = needed.calls * overhead_s
+    late = np.nan_to_num(np.maximum(launched - device, 0.0))
+    weight = np.ones(len(late)) if times is None else times
+    count = int(needed.stages.max(initial=-1)) + 1
+    excess, all_late = (
+        np.bincount(needed.stages, np.nan_to_num(values) * weight, count) for values in (launched - device, late)
+    )
+    share = np.divide(np.maximum(excess, 0.0), all_late, out=np.zeros(count), where=all_late > 0)
+    return late * share[needed.stages]
+
+
+def demands(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32) -> Demands:
+    """What rows of an operator table need of a machine.
+
+    Whole tiles and temporaries are counted where the machine is calibrated: a bound from below has neither.
+    """
+    flops, moved, calls = work(rows)
+    is_bound = machine.calibration is None
+    arithmetic = (flops if is_bound else _whole_tiles(rows, flops)) / peaks(rows, machine, allow_tf32=allow_tf32)
+    copied = np.zeros(len(flops)) if is_bound else np.nan_to_num(_numbers(rows, "copied_bytes"))
     bandwidth = machine.bandwidth_bytes_per_s or np.nan
-    arithmetic = flops / (peaks(rows, machine, allow_tf32=allow_tf32) * compute)
-    arithmetic[flops == 0] = 0.0
-    transfer = moved / (bandwidth * memory)
-    started = calls * (machine.launch_overhead_s or 0.0)
-    busy = np.maximum(arithmetic, transfer) + calls * latency
-    bound = np.where(started > busy, 2, np.where(arithmetic > transfer, 0, 1)).astype(np.int8)
-    return Estimate(np.maximum(busy, started), bound)
+    kinds, names = _kinds(rows)
+    return Demands(
+        np.where(flops == 0, 0.0, arithmetic),
+        moved / bandwidth,
+        2 * copied / bandwidth,
+        calls,
+        kinds,
+        names,
+        _codes(rows["stage"])[0],
+    )
 
 
 def work(rows: pa.Table) -> tuple[Floats, Floats, Floats]:
@@ -73,8 +152,8 @@ def work(rows: pa.Table) -> tuple[Floats, Floats, Floats]:
     reads as much of it as it writes.
     """
     classes, names = _codes(rows["operator_class"])
-    is_matrix = np.array([name in MATRIX_CLASSES for name in names])[classes]
-    is_lookup = np.array([name == "embedding" for name in names])[classes]
+    is_matrix = np.array([name in MATRIX_CLASSES for name in names], bool)[classes]
+    is_lookup = np.array([name == "embedding" for name in names], bool)[classes]
     flops = np.where(is_matrix, np.nan_to_num(_numbers(rows, "flops")), 0.0)
     read, written = _numbers(rows, "bytes_read"), _numbers(rows, "bytes_written")
     moved = np.where(is_lookup, np.minimum(read, written), read) + written
@@ -109,6 +188,22 @@ def with_estimates(operators: pa.Table, found: Estimate) -> pa.Table:
     return operators.set_column(index, "estimated_s", pa.array(found.seconds, mask=np.isnan(found.seconds)))
 
 
+def _whole_tiles(rows: pa.Table, flops: Floats) -> Floats:
+    """FLOPs of kernels where a simulation told them, else those that are counted."""
+    tiles = _numbers(rows, "tile_flops")
+    return np.where(np.isnan(tiles) | (flops == 0), flops, tiles)
+
+
+def _kinds(rows: pa.Table) -> tuple[Codes, list[str]]:
+    """The operator class of every row, but that of a linear layer for the products of attention that is written out."""
+    classes, names = _codes(rows["operator_class"])
+    operators, operator_names = _codes(rows["operator"])
+    told = [name or "" for name in [*names, "linear"]]
+    is_product = np.array([name in PRODUCTS for name in operator_names], bool)[operators]
+    is_attention = np.array([name == "attention" for name in told], bool)[classes]
+    return np.where(is_product & is_attention, len(names), classes), told
+
+
 def _peak(machine: Machine, name: str | None) -> float:
     """Without tf32 units, float32 products run on the ordinary ones."""
     stated = machine.peak_flops_per_s
@@ -121,7 +216,7 @@ def _numbers(rows: pa.Table, name: str) -> Floats:
     return rows[name].cast(pa.float64()).to_numpy()
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+def _codes(column: pa.ChunkedArray) -> tuple[Codes, list[str | None]]:
     """Which of a few names each row has; null is a name, too."""
     encoded = column.cast(pa.string()).combine_chunks().dictionary_encode("encode")
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded

@@ -85,8 +85,11 @@ def test_what_fits_is_left_whole(experiment: Callable) -> None:
 
 def test_a_machines_budget_leaves_out_its_context_and_its_allocator_gives_back(experiment: Callable) -> None:
     """What the plan is held to is what tensors may have; where segments are counted, a full device gets cached ones back."""
-    words = (*AUTO, "device=cuda", "execution=simulate", "machine=h100", "optimization.auto_slices.counter=reserved")
-    peak = simulated_peak(experiment("workload=animatediff", "device=cuda", "execution=simulate"), "reserved").size
+    words = (*AUTO, "device=cuda", "execution=simulate", "machine=a100_80gb", "optimization.auto_slices.counter=reserved")
+    unlimited = "machine.capacity_bytes=1_000_000_000_000"
+    peak = simulated_peak(
+        experiment("workload=animatediff", "device=cuda", "execution=simulate", "machine=a100_80gb", unlimited), "reserved"
+    ).size
     tight = experiment(*words, f"machine.capacity_bytes={peak + 10**9}", f"machine.context_bytes={10**9}")
     assert planned(tight).stack["auto_slices"].grouping is None
     assert f"the {peak / 2**20:.0f} MiB allowed" in planned(tight).stack["auto_slices"].plan
