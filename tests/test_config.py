@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+from omegaconf import OmegaConf
 
 CONF = ROOT / "conf"
 RUNTIME = {"self", "request", "weights", "placement", "call_arguments"}
@@ -33,6 +34,14 @@ def put_inside(document: dict[str, Any], component: str) -> set[str]:
     return {name for name, package in places if package == component}
 
 
+def whole(path: Path, compose: Callable) -> dict[str, Any]:
+    """What a YAML says, and for a variant of a workload what it says together with the one it is made of."""
+    document = yaml.safe_load(path.read_text())
+    if path.parent.name != "workload" or "defaults" not in document:
+        return document
+    return OmegaConf.to_container(compose(f"workload={path.stem}")[0].workload)
+
+
 def signature(path: str) -> set[str]:
     from suite.build import find_target
 
@@ -50,8 +59,8 @@ def test_every_option_composes(path: Path, compose: Callable) -> None:
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: str(path.relative_to(CONF)))
-def test_yaml_keys_equal_the_targets_signature(path: Path) -> None:
-    document = yaml.safe_load(path.read_text())
+def test_yaml_keys_equal_the_targets_signature(path: Path, compose: Callable) -> None:
+    document = whole(path, compose)
     for node in targets(document):
         expected = signature(node["_target_"])
         if "scales" in node:
@@ -62,10 +71,10 @@ def test_yaml_keys_equal_the_targets_signature(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "workload").glob("*.yaml")), ids=lambda path: path.stem)
-def test_workloads_come_at_every_scale_with_request_keys_that_exist(path: Path) -> None:
+def test_workloads_come_at_every_scale_with_request_keys_that_exist(path: Path, compose: Callable) -> None:
     from suite.schema import RequestConfig
 
-    scales = yaml.safe_load(path.read_text())["scales"]
+    scales = whole(path, compose)["scales"]
     assert set(scales) == {option.stem for option in (CONF / "scale").glob("*.yaml")}
     for chosen in scales.values():
         assert set(chosen["request"]) <= set(RequestConfig.__dataclass_fields__)

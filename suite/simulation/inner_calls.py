@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from operator import is_
 from types import FunctionType
 from typing import Any, NamedTuple
+from weakref import ref
 
 import torch
 from torch import nn
@@ -127,11 +128,18 @@ def is_plain(module: nn.Module, observer: Observer) -> bool:
 
 
 def _attributes(module: nn.Module) -> list[tuple[dict[str, Any], list[Any]]]:
-    """Every attribute of module and submodules, of what they hold that is no module, and the entries of their dictionaries."""
+    """Every attribute of module and submodules, of what they hold that is no module, and the entries of their dictionaries.
+
+    Tensors by weak reference, of which there is one a tensor: a cache that the call replaces must be free to go.
+    """
     own = [vars(one) for one in module.modules()]
     inside = [value for held in own for value in held.values() if isinstance(value, dict)]
     others = [vars(value) for held in own for value in held.values() if _has_attributes(value)]
-    return [(held, [*held, *held.values()]) for held in (*own, *inside, *others)]
+    return [(held, [*held, *map(_weakly, held.values())]) for held in (*own, *inside, *others)]
+
+
+def _weakly(value: Any) -> Any:
+    return ref(value) if isinstance(value, torch.Tensor) else value
 
 
 def _has_attributes(value: Any) -> bool:

@@ -49,6 +49,7 @@ def test_the_environment_is_plain_data_and_names_what_ran() -> None:
     found = capture("cpu")
     assert json.loads(json.dumps(found)) == found
     assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0], "a build's label may be missing"
+    assert {"diffusers", "transformers"} <= set(found["packages"]), "a peak is of the versions that it was found with"
     assert found["torch"]["num_threads"] == torch.get_num_threads()
     assert found["gpu"] is None
     assert found["cpu"]["memory_bytes"] > 2**30

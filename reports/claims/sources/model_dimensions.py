@@ -4,7 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
@@ -21,9 +21,17 @@ _HALF = ("float16", "bfloat16")
 
 
 def denoiser_forward_flops(evidence: Evidence, workload: str) -> Iterator[Reading]:
+    yield from _forward_flops(evidence, workload, _MATRIX)
+
+
+def forward_flops_outside_the_core(evidence: Evidence, workload: str) -> Iterator[Reading]:
+    yield from _forward_flops(evidence, workload, [segment for segment in _MATRIX if segment != "attention core"])
+
+
+def _forward_flops(evidence: Evidence, workload: str, segments: Collection[str]) -> Iterator[Reading]:
     for case in evidence.select(workload=workload)[:1]:
         rows = evidence.rows(case)
-        rows = rows[rows["stage"].isin(STEP_STAGES) & rows["segment"].isin(_MATRIX)]
+        rows = rows[rows["stage"].isin(STEP_STAGES) & rows["segment"].isin(segments)]
         steps, calls = case.request.get("num_inference_steps"), _own_calls(evidence, case)
         if steps and len(calls) and rows["flops"].sum() > 0:
             images = steps * int(calls["batch"].iloc[0])

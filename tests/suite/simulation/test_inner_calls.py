@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ class Remembering(Block):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.processor.last = x.shape
+        return super().forward(x)
+
+
+class Caching(Block):
+    """Drops what it kept of the last call before it makes as much again, as causal convolutions of video decoders did."""
+
+    kept: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.kept = None
+        self.kept = self.linear(x)
         return super().forward(x)
 
 
@@ -136,6 +148,16 @@ def test_memory_of_repeated_calls_is_that_of_simulated_ones() -> None:
         events.append((found.ids.tolist(), found.sizes.tolist()))
     assert events[0] == events[1]
     assert sum(events[0][1]) == 2 * 3 * 6 * 4, "two outputs are still held"
+
+
+def test_a_cache_that_a_call_replaces_is_gone_before_the_next_one_is_there(calls: Calls) -> None:
+    block, image, each = Caching(), calls.fake(500, 6), 500 * 6 * 4
+    calls(block, calls.fake(1000, 6))  # other shapes: the next call is not known to keep something
+    calls.watch.memory.cut()
+    calls(block, image)
+    live = list(accumulate(calls.watch.memory.cut().sizes.tolist(), initial=2 * each))
+    assert max(live) == 3 * each, "the new cache, a product and its activation, and no longer the old cache"
+    assert live[-1] == each
 
 
 def test_outputs_of_repeated_calls_have_storages_of_their_own_that_they_share_as_the_first_did(calls: Calls) -> None:

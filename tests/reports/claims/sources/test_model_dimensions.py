@@ -34,6 +34,19 @@ def test_lengths_and_flops_of_stable_diffusion(tmp_path: Path, lengths: list[int
     assert found["denoiser_forward_flops", "stable_diffusion"] == verdict
 
 
+@pytest.mark.parametrize(("core", "linear", "verdict"), [(9e12, 5.979e12, "agrees"), (0.0, 6.76e12, "differs")])
+def test_a_counter_that_does_not_see_attention_is_matched_without_it(
+    tmp_path: Path, core: float, linear: float, verdict: str
+) -> None:
+    request = {"height": 1024, "width": 1024, "num_inference_steps": 50}
+    rows = [
+        operator("linear", 1.0, int(50 * 2 * linear)),
+        operator("attention", 1.0, int(50 * 2 * core), kind="spatial", part="core"),
+    ]
+    save_run(tmp_path, "sdxl", request=request, attention=[call("denoiser.0", "spatial", 4096)], operators=rows)
+    assert verdicts(tmp_path)["forward_flops_outside_the_core", "sdxl"] == verdict
+
+
 @pytest.mark.parametrize(("num_layers", "verdict"), [(48, "agrees"), (47, "differs")])
 def test_layers_width_and_steps_of_a_token_transformer(tmp_path: Path, num_layers: int, verdict: str) -> None:
     calls = [
