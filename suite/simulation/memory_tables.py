@@ -17,7 +17,7 @@ from suite.simulation.caching_allocator import CachingAllocator, OutOfMemory
 from suite.simulation.tally import Ints, Segment
 
 MAX_ALLOCATOR_EVENTS = 400_000
-"""With more, only some repetitions of a replayed call go through the allocator in full, and those that could fill the device."""
+"""With more, some repetitions of a replayed call go through the allocator in full, and those that could fill the device."""
 
 
 class MemoryTables(NamedTuple):
