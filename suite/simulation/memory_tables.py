@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from suite.attribution.memory import thinned
 from suite.record_tables import TABLES
@@ -65,7 +64,9 @@ def with_device_bytes(table: pa.Table, context_bytes: int | None) -> pa.Table:
     if context_bytes is None:
         return table
     index = table.schema.get_field_index("device_bytes")
-    return table.set_column(index, table.schema.field(index), pc.add(table["reserved_bytes"], context_bytes))
+    return table.set_column(
+        index, table.schema.field(index), pa.array(table["reserved_bytes"].to_numpy() + context_bytes)
+    )
 
 
 class _Run(NamedTuple):
