@@ -126,8 +126,8 @@ def _estimated(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timi
 
 
 def _fits(record: Record, machine: Machine, peak: float | None) -> str:
-    """Whether a machine holds a run: a measured one says by running, a simulated one by its outcome on the machine that it named
-    and by its peak of live tensors on the others. What runs out of memory on a machine does so on those with less."""
+    """Whether a machine holds a run: a measured one says by running, a simulated one by its outcome on the machine that it
+    named and by its peak of live tensors on the others. What runs out of memory on a machine does so on those with less."""
     ran_out = record.outcome.status == "oom"
     if record.execution == "measure":
         return DOES_NOT_FIT if ran_out else FITS

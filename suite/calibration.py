@@ -58,6 +58,7 @@ def configuration(record: Record) -> str:
     alike: dict[str, Any] = {name: config.get(name) for name in ("workload", "request", "weights", "optimization")}
     alike["order"] = (config.get("order") or {}).get("optimization")
     alike["precision"] = (config.get("device") or {}).get("precision")
+    alike["expandable_segments"] = bool((config.get("device") or {}).get("expandable_segments"))
     return json.dumps(alike, sort_keys=True)
 
 

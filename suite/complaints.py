@@ -13,7 +13,6 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 
 from suite.errors import ConfigError, GenscopeError, keep_for_exit, worst_exit_code
 
-
 REPLACED = {
     "device.allow_tf32": "device.allow_tf32_matmul (matrix products) and device.allow_tf32_cudnn (convolutions)",
 }

@@ -65,9 +65,9 @@ TABLES: Mapping[str, pa.Schema] = {
         device_bytes=pa.int64(),
         resident_bytes=pa.int64(),
     ),
-    # Peak of each stage over its spans ("generate" is the whole run); allocated includes weights. `num_alloc_retries`: how often
-    # the CUDA allocator gave back all that it had cached because the device was full. A simulation's device bytes are reserved
-    # bytes and the context of its machine.
+    # Peak of each stage over its spans ("generate" is the whole run); allocated includes weights. `num_alloc_retries`: how
+    # often the CUDA allocator gave back all that it had cached because the device was full. A simulation's device bytes are
+    # reserved bytes and the context of its machine.
     "memory_peaks": _schema(
         stage=pa.string(),
         weights_bytes=pa.int64(),

@@ -19,7 +19,7 @@ class Tf32:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Tf32:
-        """By a record's configuration. One from when a single setting meant both has ``allow_tf32``; one with none forbids both."""
+        """By a record's configuration. Old ones have ``allow_tf32`` for both; one that tells nothing forbids both."""
         device = config.get("device")
         told = device if isinstance(device, Mapping) else {}
         both = told.get("allow_tf32", False)

@@ -42,15 +42,23 @@ COLUMNS = (
     factor("Estimated latency", "latency_ratio"),
     text("Estimated for", "machine"),
     text("Error of the estimate", "error"),
+    text("Simulation ended", "simulated_outcome"),
 )
 
 
 def build(runs: Runs) -> pd.DataFrame:
-    """A row for each finished measured run that has a finished simulation of its configuration; bytes, seconds and ratios."""
+    """A row for each finished measured run that has a simulation of its configuration; bytes, seconds and ratios.
+
+    A simulation that ran out of memory where the device did not has its numbers all the same, and is the more in error.
+    """
     known = {record.run_id: (record, folder) for record, folder in zip(runs.records, runs.folders, strict=True)}
-    ended = [(record, folder) for record, folder in known.values() if record.outcome.status == "ok"]
+    ended = [(record, folder) for record, folder in known.values() if record.outcome.status in ("ok", "oom")]
     simulated = {configuration(record): (record, folder) for record, folder in ended if record.execution == "simulate"}
-    measured = {record.run_id: (record, folder) for record, folder in ended if record.execution == "measure"}
+    measured = {
+        record.run_id: (record, folder)
+        for record, folder in ended
+        if record.execution == "measure" and record.outcome.status == "ok"
+    }
     if not simulated or not measured:
         return pd.DataFrame()
     medians = latencies(runs)
@@ -62,6 +70,7 @@ def build(runs: Runs) -> pd.DataFrame:
         if record is None or folder is None or partner is None:
             continue
         row = {"group": run["group"], "stack": run["stack"], "device": device_name(record.environment)}
+        row["simulated_outcome"] = partner[0].outcome.status
         row |= _memory(folder, partner[1]) | _time(runs, record, partner[0], seconds.get(record.run_id))
         rows.append(row)
     return pd.DataFrame(rows)

@@ -111,15 +111,13 @@ def _short(experiment: Experiment, found: ShortOfMemory) -> str:
     """Why a run is out of memory: what failed where, and how much is missing."""
     assert experiment.machine is not None, "without a machine there is no end of memory"
     failed = found.failed
-    words = {
-        name: quantity(getattr(failed, f"{name}_bytes"), "bytes")
-        for name in ("tried", "allocated", "reserved", "capacity")
-    }
+    names = ("tried", "allocated", "reserved", "capacity")
+    words = {name: quantity(getattr(failed, f"{name}_bytes"), "bytes") for name in names}
     where = f"in {found.stage}" if found.stage else "for weights"
     missing = quantity(found.needed_bytes - failed.capacity_bytes, "bytes")
     return (
-        f"tried to allocate {words['tried']} {where}, where {words['allocated']} were allocated and {words['reserved']} reserved of "
-        f"the {words['capacity']} that a {experiment.machine.name} has for tensors; the generation needs "
+        f"tried to allocate {words['tried']} {where}, where {words['allocated']} were allocated and {words['reserved']} "
+        f"reserved of the {words['capacity']} that tensors may have on {experiment.machine.name}; the generation needs "
         f"{quantity(found.needed_bytes, 'bytes')}, {missing} more"
     )
 

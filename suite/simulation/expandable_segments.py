@@ -1,10 +1,10 @@
 """The CUDA caching allocator with ``expandable_segments:True``, modelled: one segment a pool, with memory page by page.
 
-After c10/cuda/CUDACachingAllocator.cpp (Note [Expandable Segments]): addresses are reserved for all that might ever be needed,
-and pages (2 MiB for small tensors, 20 MiB for large ones) are mapped behind them, at the lowest address where an allocation
-fits. Blocks are split down to 512 B in both pools. Where the device has no room, every page that is wholly free is unmapped, and
-the allocation is tried once more. torch has addresses for 9/8 of the device's memory and begins another segment behind them;
-here there is no end of them.
+After c10/cuda/CUDACachingAllocator.cpp (Note [Expandable Segments]): addresses are reserved for all that might ever be
+needed, and pages (2 MiB for small tensors, 20 MiB for large ones) are mapped behind them, at the lowest address where an
+allocation fits. Blocks are split down to 512 B in both pools. Where the device has no room, every page that is wholly free is
+unmapped, and the allocation is tried once more. torch has addresses for 9/8 of the device's memory and begins another segment
+behind them; here there is no end of them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ExpandableAllocator(CachingAllocator):
         block = self._lowest(size, is_small)
         while block.size < size or not block.is_mapped:
             growing = block if not block.is_mapped else block.after
-            assert growing is not None and not growing.is_mapped, "there were addresses enough"
+            assert growing is not None, "there were addresses enough"
             missing = size if growing is block else size - block.size
             grown = self._map(growing, min(missing, growing.size))
             if grown is None:

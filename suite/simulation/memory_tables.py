@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from suite.attribution.memory import thinned
 from suite.record_tables import TABLES
@@ -17,7 +16,7 @@ from suite.simulation.caching_allocator import CachingAllocator, OutOfMemory
 from suite.simulation.tally import Ints, Segment
 
 MAX_ALLOCATOR_EVENTS = 400_000
-"""With more, only some repetitions of a replayed call go through the allocator in full, and those that could fill the device."""
+"""With more, some repetitions of a replayed call go through the allocator in full, and those that could fill the device."""
 
 
 class MemoryTables(NamedTuple):
@@ -65,7 +64,9 @@ def with_device_bytes(table: pa.Table, context_bytes: int | None) -> pa.Table:
     if context_bytes is None:
         return table
     index = table.schema.get_field_index("device_bytes")
-    return table.set_column(index, table.schema.field(index), pc.add(table["reserved_bytes"], context_bytes))
+    return table.set_column(
+        index, table.schema.field(index), pa.array(table["reserved_bytes"].to_numpy() + context_bytes)
+    )
 
 
 class _Run(NamedTuple):

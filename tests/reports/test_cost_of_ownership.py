@@ -112,7 +112,7 @@ def test_a_measured_run_without_room_does_not_fit(tmp_path: Path) -> None:
 
 
 def test_a_simulated_run_without_room_on_its_own_machine_is_priced_where_it_fits(tmp_path: Path) -> None:
-    """20 GB of tensors on a card of 24: fragments did not fit. So it does on none with less, and is priced on those with more."""
+    """20 GB of tensors on a card of 24: fragments did not fit. Nor do they on less; it is priced on those with more."""
     card = known_machines()["rtx_3090"]
     frame = costs(load(save_simulated(tmp_path, short_on=card))).set_index("machine")
     assert frame.loc[card.name, "fits"] == frame.loc[T4, "fits"] == "does not fit"

@@ -83,18 +83,18 @@ def test_what_fits_is_left_whole(experiment: Callable) -> None:
     assert chosen.plan.startswith("no slices")
 
 
-def test_a_machines_budget_leaves_out_its_context_and_its_allocator_gives_back(experiment: Callable) -> None:
-    """What the plan is held to is what tensors may have; where segments are counted, a full device gets cached ones back."""
-    words = (*AUTO, "device=cuda", "execution=simulate", "machine=a100_80gb", "optimization.auto_slices.counter=reserved")
-    unlimited = "machine.capacity_bytes=1_000_000_000_000"
-    peak = simulated_peak(
-        experiment("workload=animatediff", "device=cuda", "execution=simulate", "machine=a100_80gb", unlimited), "reserved"
-    ).size
-    tight = experiment(*words, f"machine.capacity_bytes={peak + 10**9}", f"machine.context_bytes={10**9}")
-    assert planned(tight).stack["auto_slices"].grouping is None
-    assert f"the {peak / 2**20:.0f} MiB allowed" in planned(tight).stack["auto_slices"].plan
-    slightly = experiment(*words, f"machine.capacity_bytes={peak - 2**21 + 10**9}", f"machine.context_bytes={10**9}")
-    assert planned(slightly).stack["auto_slices"].grouping is None, "one segment that was cached is given back"
+def test_a_machines_budget_is_what_its_context_leaves(experiment: Callable) -> None:
+    """Reserved bytes of the machine's own allocator: all of them fit to the byte, and one byte less does not do."""
+    words = ("workload=animatediff", "device=cuda", "execution=simulate", "machine=h100")
+    auto = ("optimization=auto_slices", "optimization.auto_slices.counter=reserved")
+    peak, context = simulated_peak(experiment(*words), "reserved").size, 10**9
+
+    def plan(capacity: int) -> str:
+        machine = (f"machine.capacity_bytes={capacity}", f"machine.context_bytes={context}")
+        return planned(experiment(*words, *machine, *auto)).stack["auto_slices"].plan
+
+    assert plan(peak + context).startswith("no slices")
+    assert plan(peak + context - 1).startswith("2 slices")
 
 
 def test_a_plan_needs_a_budget(experiment: Callable) -> None:

@@ -78,10 +78,29 @@ def test_an_estimate_for_another_machine_is_none_of_this_one(tmp_path: Path) -> 
     assert row.get("latency_ratio") is None
 
 
-@pytest.mark.parametrize("changed", [{"request": {"batch_size": 2}}, {"optimization": {"a": {}}}, {"status": "oom"}])
+@pytest.mark.parametrize("changed", [{"request": {"batch_size": 2}}, {"optimization": {"a": {}}}, {"status": "failed"}])
 def test_only_the_same_request_that_ended_well_is_a_partner(changed: dict[str, Any], tmp_path: Path) -> None:
     save(tmp_path, "measure", (1000, 2000))
     save(tmp_path, "simulate", (970, 2200), **changed)
+    assert simulation_error.build(load(tmp_path)).empty
+
+
+def test_a_simulation_that_found_no_room_where_there_was_some_is_shown(tmp_path: Path) -> None:
+    save(tmp_path, "measure", (1000, 2000))
+    save(tmp_path, "simulate", (970, 2200), status="oom")
+    row = simulation_error.build(load(tmp_path)).iloc[0]
+    assert (row["simulated_outcome"], row["reserved_ratio"]) == ("oom", pytest.approx(1.1))
+
+
+def test_a_measured_run_without_room_is_no_partner(tmp_path: Path) -> None:
+    save(tmp_path, "measure", (1000, 2000), status="oom")
+    save(tmp_path, "simulate", (970, 2200))
+    assert simulation_error.build(load(tmp_path)).empty
+
+
+def test_another_kind_of_segments_is_another_configuration(tmp_path: Path) -> None:
+    save(tmp_path, "measure", (1000, 2000))
+    save(tmp_path, "simulate", (970, 2200), device={"precision": "bfloat16", "expandable_segments": True})
     assert simulation_error.build(load(tmp_path)).empty
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ class NaivePool:
         edges = sorted({0, NO_END} | inner | {edge for span in self.used.values() for edge in span})
         taken = set(self.used.values())
         run: tuple[bool, int, int] | None = None
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             if any(start <= begin < stop for start, stop in taken):
                 if run:
                     yield run
@@ -46,7 +47,7 @@ class NaivePool:
 
     def allocate(self, name: int, size: int, room: float) -> bool:
         runs = list(self.runs())
-        growth = {run: after for run, after in zip(runs, runs[1:], strict=False) if run[2] == after[1]}
+        growth = {run: after for run, after in pairwise(runs) if run[2] == after[1]}
 
         def could_be(run: tuple[bool, int, int]) -> int:
             after = growth.get(run)
@@ -135,7 +136,7 @@ def test_it_maps_what_a_naive_allocator_maps(steps: list[tuple[bool, int, int]],
 
 
 def test_one_segment_grows_where_others_would_not_fit() -> None:
-    """Tensors that grow: 30, 40 and 50 MiB, each freed before the next. Segments of their own add up, one that grows does not."""
+    """30, 40 and 50 MiB, each freed before the next: segments of their own add up, one that grows does not."""
     plain, expandable = CachingAllocator(), ExpandableAllocator()
     for allocator in (plain, expandable):
         for name, size in enumerate((30 * MIB, 40 * MIB, 50 * MIB)):
@@ -146,7 +147,7 @@ def test_one_segment_grows_where_others_would_not_fit() -> None:
 
 
 def test_pages_that_nobody_uses_are_unmapped_when_there_is_no_room() -> None:
-    """100 MiB of room. 50 and 30 MiB take five pages less than all; freeing the 50 leaves two whole pages to give back."""
+    """100 MiB of room, of which 50 and 30 MiB take four pages; freeing the 50 leaves two whole ones to give back."""
     allocator = ExpandableAllocator(100 * MIB)
     allocator.allocate(0, 50 * MIB)  # [0, 50): pages 0, 1, 2
     allocator.allocate(1, 30 * MIB)  # [50, 80): page 3 besides
