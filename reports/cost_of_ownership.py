@@ -17,8 +17,9 @@ from reports.comparison import in_order, latencies
 from reports.estimates import estimates
 from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
-from suite.estimates import error_words, known_machines, own_machine, price_source, price_usd
+from suite.estimates import energy_j, error_words, known_machines, own_machine, price_source, price_usd
 from suite.machine import Machine
+from suite.units import percent
 
 if TYPE_CHECKING:
     from reports.runs import Runs
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 FITS, DOES_NOT_FIT, UNKNOWN = "fits", "does not fit", "unknown"
 MEASURED = "measured"
+CALIBRATED, ROOFLINE = "estimated, calibrated", "estimated, roofline"
 UPPER_BOUND = "upper bound: board power"
+NO_BOUND = "no bound: board power for a time that is bounded from below"
 COVERS = {"gpu_board": "measured, GPU board", "cpu_packages": "measured, CPU packages"}
 _ITEMS = {"image": "image", "video": "video"}
 
@@ -80,7 +83,8 @@ def _items(record: Record) -> int:
 
 
 def _energy(runs: Runs, record: Record, timing: Timing, seconds: float) -> dict[str, Any]:
-    """Energy of 1,000 items that take so many seconds each: counted by a device, or at most what a board draws, or unknown.
+    """Energy of 1,000 items that take so many seconds each: counted by a device, estimated as the share of its board's power that
+    generations draw, at most all of that where the time is measured, or unknown.
 
     Joules of one item are 1 / 3600 kWh of a thousand.
     """
@@ -89,10 +93,19 @@ def _energy(runs: Runs, record: Record, timing: Timing, seconds: float) -> dict[
     if asked and counted is not None:
         return {"kwh_per_1000": counted / _items(record) / 3600, "energy_is": COVERS[str(asked.covers)]}
     why = f"counter unavailable: {asked.unavailable}" if asked and asked.unavailable else None
-    power = timing.machine.power_w
-    if power is None or math.isnan(seconds):
+    if timing.machine.power_w is None or math.isnan(seconds):
         return {"kwh_per_1000": None, "energy_is": why or UNKNOWN}
-    return {"kwh_per_1000": seconds * power / 3600, "energy_is": f"{UPPER_BOUND} ({why})" if why else UPPER_BOUND}
+    drawn, basis = _drawn_j(timing, seconds)
+    return {"kwh_per_1000": drawn / 3600, "energy_is": f"{basis} ({why})" if why else basis}
+
+
+def _drawn_j(timing: Timing, seconds: float) -> tuple[float, str]:
+    """Joules of so many seconds on a machine whose power is known, and what they are."""
+    machine = timing.machine
+    share = machine.calibration.power_share if machine.calibration else None
+    if timing.basis == CALIBRATED and share is not None:
+        return energy_j(machine, seconds) or 0.0, f"estimated: {percent(share)} of board power"
+    return seconds * (machine.power_w or 0.0), UPPER_BOUND if timing.basis == MEASURED else NO_BOUND
 
 
 def _measured(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timing]:
@@ -120,7 +133,7 @@ def _estimated(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timi
     rows = found[found["run_id"] == record.run_id] if len(found) else found
     for name, parts in rows.groupby("machine", sort=False) if len(rows) else ():
         machine, seconds = known[str(name)], float(parts["seconds"].sum(skipna=False))
-        basis = "estimated, calibrated" if machine.calibration else "estimated, roofline"
+        basis = CALIBRATED if machine.calibration else ROOFLINE
         error = error_words(machine) if seconds >= 0 else f"no peak of this machine is known for {run['precision']}"
         yield Timing(machine, seconds, basis, error)
 

@@ -89,10 +89,9 @@ def _sums(rows: pa.Table, times: np.ndarray, record: Record) -> pd.DataFrame:
     flops, moved, _ = work(rows)
     frames = []
     for machine in _machines(record):
-        found = estimate(rows, machine, allow_tf32=allow_tf32)
+        found = estimate(rows, machine, allow_tf32=allow_tf32, times=times)
         columns = {"seconds": found.seconds, "flops": flops, "bytes": moved}
-        for index, bound in enumerate(BOUNDS):
-            columns[f"{bound}_s"] = np.where((found.bound == index) | np.isnan(found.seconds), found.seconds, 0.0)
+        columns |= {f"{bound}_s": found.limited_by(bound) for bound in BOUNDS}
         sums = {name: np.bincount(group, weights=column * times) for name, column in columns.items()}
         frames.append(first.assign(run_id=record.run_id, machine=machine.name, **sums))
     return pd.concat(frames, ignore_index=True)

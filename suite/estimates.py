@@ -41,10 +41,18 @@ def error_words(machine: Machine) -> str:
         return "unknown (roofline: a lower bound)"
     if calibration.relative_error is None:
         return "unknown (calibrated on one run)"
+    seen = calibration.left_out or f"{len(calibration.runs)} measured runs"
     return (
         f"\N{PLUS-MINUS SIGN}{percent(calibration.relative_error)} (at worst "
-        f"{percent(calibration.largest_relative_error)}) on {len(calibration.runs)} measured runs"
+        f"{percent(calibration.largest_relative_error)}) on {seen}"
     )
+
+
+def energy_j(machine: Machine, seconds: float) -> float | None:
+    """Joules of so many seconds of a machine's work: the share of its board's power that generations are known to draw, all of it
+    where that is not known; None where nobody states its power."""
+    share = machine.calibration.power_share if machine.calibration else None
+    return None if machine.power_w is None else seconds * machine.power_w * (share or 1.0)
 
 
 def price_usd(machine: Machine, seconds: float) -> float | None:

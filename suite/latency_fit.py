@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
+from suite.attribution.taxonomy import OPERATOR_CLASSES
 from suite.errors import ConfigError
 from suite.machine import Calibration, Efficiency, Machine
 from suite.roofline import Demands, Floats, demands, device_s, waits_s
@@ -48,8 +50,7 @@ class Latency:
         model: what was run, such as a workload's name; leaving models out goes by it.
         machine: that it was measured on, uncalibrated figures.
         seconds: measured.
-        needed: of the machine, by rows that count `times` each.
-        times: see `needed`.
+        needed: of the machine, by rows, uncalibrated but with whole tiles and temporaries.
         weight: 1 for one that is sure.
     """
 
@@ -58,7 +59,6 @@ class Latency:
     machine: Machine
     seconds: float
     needed: Demands
-    times: Floats
     weight: float = 1.0
 
 
@@ -67,7 +67,7 @@ def latency(
 ) -> Latency:
     """A measured latency with its simulated operators; rows that need the same are one."""
     counted = Calibration(machine=machine.name, efficiencies={}, runs=[])
-    found = demands(operators, replace_calibration(machine, counted), allow_tf32=tf32)
+    found = demands(operators, msgspec.structs.replace(machine, calibration=counted), allow_tf32=tf32)
     if not np.isfinite(found.arithmetic_s).all() or not np.isfinite(found.transfer_s).all():
         raise ConfigError(f"{name}: {machine.name} has no known peak or bandwidth for some of its operators")
     kinds = np.array([CLASSES.index(kind) if kind in CLASSES else len(CLASSES) for kind in found.names])[found.kinds]
@@ -80,16 +80,8 @@ def latency(
     arithmetic, transfer, copies, number = (
         np.bincount(group, column) for column in (found.arithmetic_s, found.transfer_s, found.copies_s, found.calls)
     )
-    merged = Demands(
-        arithmetic, transfer, copies, number, kinds[first], (*CLASSES, "other"), found.stages[first]
-    )
-    return Latency(name, model, machine, seconds, merged, np.ones(len(first)), weight)
-
-
-def replace_calibration(machine: Machine, calibration: Calibration | None) -> Machine:
-    import msgspec
-
-    return msgspec.structs.replace(machine, calibration=calibration)
+    merged = Demands(arithmetic, transfer, copies, number, kinds[first], (*CLASSES, "other"), found.stages[first])
+    return Latency(name, model, machine, seconds, merged, weight)
 
 
 @dataclass(frozen=True)
@@ -137,7 +129,7 @@ def promise(machine: Machine) -> float:
 
 
 def fit(latencies: Sequence[Latency]) -> Fit:
-    """Least squares of the logarithm of latencies; several of one model on one machine weigh as two.
+    """Least squares of the logarithm of latencies; several of one model on one machine weigh less each.
 
     Raises:
         ConfigError: there are none.
@@ -199,3 +191,64 @@ def _weights(latencies: Iterable[Latency]) -> Floats:
     groups = [(one.model, one.machine.name) for one in latencies]
     counts = np.array([groups.count(group) for group in groups])
     return np.array([one.weight for one in latencies]) / counts**0.25
+
+
+def calibrations(
+    latencies: Sequence[Latency], machines: Iterable[Machine], power_share: float | None = None
+) -> dict[str, Calibration]:
+    """A calibration of every machine, by name, and how far off it is on what a fit did not see.
+
+    Where a machine or its family was measured that is the error on models that were left out of the fit; where none was, on
+    families that were.
+
+    Args:
+        latencies: all that are known.
+        machines: whose calibrations are wanted, measured or not.
+        power_share: energy over board power times latency, if that is known.
+    """
+    found = fit(latencies)
+    of_models = left_out(latencies, lambda one: one.model)
+    of_families = left_out(latencies, lambda one: one.machine.family or one.machine.name)
+    calibrated = {}
+    for machine in machines:
+        if promise(machine) == 0.0 and machine.name not in found.machines and machine.family not in found.families:
+            continue  # nothing is known of it, not even its power
+        own = [one.name for one in latencies if one.machine.name == machine.name]
+        family = [one.name for one in latencies if one.machine.family == machine.family]
+        is_seen = bool(own or family)
+        errors = np.abs(list((of_models if is_seen else of_families).values()))
+        calibrated[machine.name] = Calibration(
+            machine=machine.name,
+            efficiencies=_efficiencies(found, machine),
+            runs=own or family,
+            relative_error=round(float(np.median(errors)), 4),
+            largest_relative_error=round(float(errors.max()), 4),
+            launch_overhead_s=float(f"{found.host_s(machine):.4g}"),
+            power_share=power_share,
+            basis=_basis(own, family, machine),
+            left_out=f"{'models' if is_seen else 'GPU families'} left out of {len(latencies)} published latencies",
+        )
+    return calibrated
+
+
+def _efficiencies(found: Fit, machine: Machine) -> dict[str, Efficiency]:
+    reached = dict(zip((*CLASSES, "other"), found.reached(machine), strict=True))
+    memory, delay = float(np.exp(found.memory)), float(f"{np.exp(found.latency_s):.4g}")
+    return {
+        name: Efficiency(compute=round(float(reached.get(name, 1.0)), 4), memory=round(memory, 4), latency_s=delay)
+        for name in OPERATOR_CLASSES
+    }
+
+
+def _basis(own: Sequence[str], family: Sequence[str], machine: Machine) -> str:
+    if own:
+        return f"{len(own)} published latencies on this machine"
+    if family:
+        return f"{len(family)} published latencies on its family ({machine.family})"
+    return "its peak FLOP/s a watt, since no latency of its family is published"
+
+
+def power_share(energies: Sequence[tuple[Machine, float, float]]) -> float:
+    """Median of joules over board power times seconds, of ``(machine, seconds, joules)`` that were measured together."""
+    shares = [joules / (machine.power_w * seconds) for machine, seconds, joules in energies if machine.power_w]
+    return round(float(np.median(shares)), 4)

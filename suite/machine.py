@@ -7,6 +7,7 @@ guess. Needs neither torch nor Hydra: reports price a run on every machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ import msgspec
 from suite.errors import ConfigError
 
 NUMBER_FORMATS = ("float32", "tf32", "bfloat16", "float16", "float8", "int8")
+PUBLISHED = "published"
+"""What `calibration` is for the project's own."""
+CALIBRATIONS_FILE = "published_calibrations.json"
 RECALLED = "recalled"
 """What a source begins with when nobody has looked the figure up."""
 FIGURES = (
@@ -154,7 +158,8 @@ def machine(
 ) -> Machine:
     """A machine from a YAML node, which writes null for what it does not know.
 
-    `calibration` is a file that ``python -m suite.simulation calibrate`` wrote; the rest are fields of `Machine`.
+    `calibration` is a file that ``python -m suite.simulation calibrate`` wrote, `PUBLISHED` for the project's own, null for the
+    roofline; the rest are fields of `Machine`.
 
     Raises:
         ConfigError: a figure of a wrong type or size, or a calibration that is none of this machine.
@@ -176,6 +181,8 @@ def calibrated(found: Machine, path: str | None) -> Machine:
     """
     if path is None:
         return found
+    if path == PUBLISHED:
+        return msgspec.structs.replace(found, calibration=published_calibrations().get(found.name))
     try:
         calibration = msgspec.json.decode(Path(path).read_bytes(), type=Calibration)
     except (OSError, msgspec.DecodeError) as error:
@@ -185,11 +192,20 @@ def calibrated(found: Machine, path: str | None) -> Machine:
     return msgspec.structs.replace(found, calibration=calibration)
 
 
+@cache
+def published_calibrations() -> Mapping[str, Calibration]:
+    """Those of the project by machine, fitted to published latencies (``python -m suite.simulation calibrate --published``)."""
+    document = files("suite").joinpath(CALIBRATIONS_FILE).read_bytes()
+    return msgspec.json.decode(document, type=dict[str, Calibration])
+
+
 def machines() -> Mapping[str, Machine]:
     """Every machine of ``conf/machine`` with figures of its own, by the word that chooses it."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, four times as fast, wherever PyYAML comes with it
+    loader = getattr(
+        yaml, "CSafeLoader", yaml.SafeLoader
+    )  # libyaml's, four times as fast, wherever PyYAML comes with it
     found = {}
     for path in sorted(files("conf").joinpath("machine").iterdir(), key=lambda path: path.name):
         if path.name.endswith(".yaml"):

@@ -7,11 +7,12 @@ Every row has its source, its settings and how sure these are. Nothing in the si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -31,6 +32,8 @@ Quantity = Literal[
 Sure = Literal["high", "medium", "low"]
 DEFAULT_MACHINE = "a100_80gb"
 """Whose memory stands for that of a GPU that a source does not name."""
+NEUTRAL = ("study", "execution", "scale", "device", "output_dir", "rerun", "save_output", "save_trace")
+"""Keys that every run of the study has, or that change nothing of it."""
 GIGABYTES = {"GB": 10**9, "GiB": 1 << 30, "G": 1 << 30}
 """Bytes of a unit by its first word; torch's users mostly divide by 1024 three times and write GB."""
 
@@ -41,6 +44,8 @@ class Expressed(msgspec.Struct, frozen=True, kw_only=True):
     workload: str
     stack: str = ""
     """Optimizations, with commas between."""
+    settings: tuple[str, ...] = ()
+    """More that is typed, such as ``device.allow_tf32_matmul=true``."""
     besides_gib: float = 0.0
     """Weights that were on the device and belong to no part of the workload."""
 
@@ -92,11 +97,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             return self.seconds
         return self.value if self.quantity == "energy" else self.value * GIGABYTES[self.unit.split()[0]]
 
-    @property
-    def precision(self) -> str:
-        """The run's; half precision on a device that has one of the two only is that one."""
-        return self.dtype
-
     def overrides(self) -> list[str]:
         """What is typed after ``python run.py execution=simulate scale=paper`` to simulate it.
 
@@ -116,7 +116,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         asked = [f"request.{name}={value}" for name, value in request.items() if value is not None]
         stack = [f"optimization=[{self.sim.stack}]"] if self.sim.stack else []
         chosen = f"machine={self.machine or DEFAULT_MACHINE}"
-        return [f"workload={self.sim.workload}", *asked, f"device.precision={self.precision}", chosen, *stack]
+        return [
+            f"workload={self.sim.workload}",
+            *asked,
+            f"device.precision={self.dtype}",
+            chosen,
+            *stack,
+            *self.sim.settings,
+        ]
 
 
 @cache
@@ -157,6 +164,22 @@ def runs(rows: Iterable[Row]) -> list[list[str]]:
         if row.sim is not None:
             found.setdefault(tuple(row.overrides()))
     return [list(overrides) for overrides in found]
+
+
+def beside(rows: Iterable[Row], commands: Mapping[Path, str]) -> dict[str, Path]:
+    """The run of every row that has one, by the row's id; `commands` are what runs were started by."""
+    found = {}
+    for row in rows:
+        path = next((path for path, command in commands.items() if expresses(command, row)), None)
+        if path is not None:
+            found[row.id] = path
+    return found
+
+
+def expresses(command: str, row: Row) -> bool:
+    """Whether a run that was started by this command is what a row's would be: the same words, and none that change it."""
+    typed, own = set(shlex.split(command)), set(row.overrides()) if row.sim is not None else set()
+    return bool(own) and own <= typed and all(word.split("=")[0] in NEUTRAL for word in typed - own)
 
 
 def machine_of(row: Row) -> Machine:

@@ -55,12 +55,25 @@ class Demands:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of every row: seconds (NaN where they cannot be known), those of them in which the device waits for the host, and the
-    index into `BOUNDS` of what limits the row."""
+    """Of every row: seconds (NaN where they cannot be known), those of them in which the device waits for the host, and whether
+    arithmetic limits its kernel, and not memory."""
 
     seconds: Floats
     waiting: Floats
-    bound: npt.NDArray[np.int8]
+    is_arithmetic: npt.NDArray[np.bool_]
+
+    @property
+    def bound(self) -> npt.NDArray[np.int8]:
+        """The index into `BOUNDS` of what most of a row's time is limited by."""
+        kernel = np.where(self.is_arithmetic, 0, 1)
+        return np.where(self.waiting > self.seconds / 2, 2, kernel).astype(np.int8)
+
+    def limited_by(self, bound: str) -> Floats:
+        """Seconds of every row that one of `BOUNDS` limits; unknown ones stay unknown."""
+        if bound == "launch":
+            return self.waiting
+        is_it = self.is_arithmetic if bound == "compute" else ~self.is_arithmetic
+        return np.where(is_it | np.isnan(self.seconds), self.seconds - self.waiting, 0.0)
 
 
 def estimate(
@@ -87,9 +100,7 @@ def estimate(
     )
     device = device_s(needed, compute, memory, latency)
     waiting = waits_s(needed, device, launch_overhead_s(machine), times)
-    is_arithmetic = needed.arithmetic_s / compute > needed.transfer_s / memory
-    bound = np.where(waiting > device, 2, np.where(is_arithmetic, 0, 1)).astype(np.int8)
-    return Estimate(device + waiting, waiting, bound)
+    return Estimate(device + waiting, waiting, needed.arithmetic_s / compute > needed.transfer_s / memory)
 
 
 def launch_overhead_s(machine: Machine) -> float:
@@ -104,9 +115,7 @@ def device_s(needed: Demands, compute: Floats, memory: Floats, latency: Floats) 
     return kernel + needed.copies_s / memory + needed.calls * latency
 
 
-def waits_s(
-    needed: Demands, device: Floats, overhead_s: float, times: npt.NDArray[np.int64] | None = None
-) -> Floats:
+def waits_s(needed: Demands, device: Floats, overhead_s: float, times: npt.NDArray[np.int64] | None = None) -> Floats:
     """Seconds of every row in which the device waits for its launch.
 
     Of a stage they are what the host takes longer than the device, shared among rows that are launched more slowly than they

@@ -62,7 +62,9 @@ def test_a_host_runs_ahead_of_the_device_within_a_stage() -> None:
     assert [BOUNDS[index] for index in late.bound] == ["launch", "compute"]
     partly = estimate(table(launches, {"flops": 2000}), TOY)
     assert partly.seconds.sum() == 4.5, "9 launches"
-    assert partly.seconds.tolist() == [2.5, 2], "the device waits for the rows that are launched more slowly than they run"
+    assert partly.seconds.tolist() == [2.5, 2], (
+        "the device waits for the rows that are launched more slowly than they run"
+    )
     often = estimate(table(launches, {"flops": 2000}), TOY, times=np.array([10, 1]))
     assert often.seconds @ [10, 1] == pytest.approx(81 * 0.5)
 
