@@ -83,8 +83,8 @@ def _items(record: Record) -> int:
 
 
 def _energy(runs: Runs, record: Record, timing: Timing, seconds: float) -> dict[str, Any]:
-    """Energy of 1,000 items that take so many seconds each: counted by a device, estimated as the share of its board's power that
-    generations draw, at most all of that where the time is measured, or unknown.
+    """Energy of 1,000 items that take so many seconds each: counted by a device, estimated as the share of its board's power
+    that generations draw, at most all of that where the time is measured, or unknown.
 
     Joules of one item are 1 / 3600 kWh of a thousand.
     """

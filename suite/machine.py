@@ -71,7 +71,9 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     basis: str | None = None
     """Where the figures come from, if not from runs on this machine alone; a clause."""
     left_out: str | None = None
-    """What was left out at a time, such as ``model``; None: runs."""
+    """What was left out at a time, and of what; None: measured runs."""
+    errors: dict[str, float] = {}
+    """Of published latencies on this machine: estimate over measured, less one, by a fit that left their model out."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,8 +19,8 @@ CAPTION = (
     "every known machine; a measured run (median of its quiet trials) is priced on the machine that it ran on, if "
     "that is known. A run fits where its peak of allocated memory is no more than the machine has left beside a "
     "process's context. The machine is taken to be rented for just that time. Energy that no device counted is the "
-    "time at the share of the board's power that generations draw, or at all of it: each row says which. Prices are list prices of one "
-    "provider on one day; those called reported were not verified."
+    "time at the share of the board's power that generations draw, or at all of it: each row says which. Prices are list "
+    "prices of one provider on one day; those called reported were not verified."
 )
 COLUMNS = (
     text("Workload", "group"),

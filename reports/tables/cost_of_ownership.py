@@ -20,8 +20,9 @@ TITLE = "Cost of ownership"
 CAPTION = (
     "USD for 1,000 items (images, videos or generations) and, in brackets, kWh, by machine, the cheapest an hour first. The "
     "machine is rented for just the time of the generations. Estimated times are lower bounds unless they are calibrated. "
-    "Energy is what the device counted, or else the time at the share of the board's power that generations draw, or at all of "
-    f"it: each row says which. Peak: of allocated memory; where a process's context leaves less of the machine's, the run {DOES_NOT_FIT}. "
+    "Energy is what the device counted, or else the time at the share of the board's power that generations draw, or at all "
+    "of it: each row says which. Peak: of allocated memory; where a process's context leaves less of the machine's, the run "
+    f"{DOES_NOT_FIT}. "
     "Unknown: no price, no power or no peak rate is known."
 )
 _VALUES = ("fits", "usd_per_1000", "kwh_per_1000")

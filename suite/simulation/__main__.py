@@ -1,5 +1,5 @@
-"""``python -m suite.simulation benchmark`` measures this machine; ``... calibrate RUNS... --machine NAME`` fits its estimates to
-runs that were measured on it, and ``... calibrate RUNS... --published`` those of every machine to published latencies.
+"""``python -m suite.simulation benchmark`` measures this machine; ``... calibrate RUNS... --machine NAME`` fits its estimates
+to runs that were measured on it, and ``... calibrate RUNS... --published`` those of every machine to published latencies.
 
 Exit codes: 0 done; 2 bad input.
 """
