@@ -25,7 +25,7 @@ PANELS = {
     "reserved": "bytes",
     "device": "bytes",
     "weights": "bytes",
-    "energy": "J",
+    "energy": "j",
 }
 """What is published, and its unit."""
 COUNTERS = {
@@ -35,6 +35,8 @@ COUNTERS = {
     "peak_device": ("device", "device_bytes"),
 }
 """Of a row's quantity: what it is, and the column of a stage's peaks that is held against it."""
+UNSURE = "low"
+"""Of settings that a source does not tell."""
 BAND = {"latency": 0.15, "energy": 0.2, "allocated": 0.03, "reserved": 0.08, "device": 0.08, "weights": 0.03}
 """How far a simulation may be off and still be called right."""
 
@@ -44,7 +46,8 @@ def published_gpu(runs: Runs) -> pd.DataFrame:
     """A row for each published measurement of which the run was simulated, in the order of the rows' file.
 
     ``quantity`` is one of `PANELS`; ``published`` and ``simulated`` are in SI units, of the same scope; ``ratio`` is the second
-    over the first, and ``left_out_ratio`` that of a time estimate whose fit had not seen the model. Treat it as read-only.
+    over the first, and ``left_out_ratio`` that of a time estimate whose fit had not seen the model. ``counts`` tells rows whose
+    settings are known and can be had with today's libraries. Treat it as read-only.
     """
     simulated = {
         path: record
@@ -59,11 +62,10 @@ def published_gpu(runs: Runs) -> pd.DataFrame:
 
 
 def _row(runs: Runs, row: Row, record: Record) -> dict[str, Any]:
-    quantity, value = _simulated(runs, row, record)
+    quantity, value = quantity_of(row), _simulated(runs, row, record)
     machine = own_machine(record)
-    error = (
-        machine.calibration.errors.get(row.id) if machine and machine.calibration and quantity == "latency" else None
-    )
+    calibration = machine.calibration if machine else None
+    error = calibration.errors.get(row.id) if calibration and quantity == "latency" else None
     ratio = None if value is None else value / row.amount
     return {
         "id": row.id,
@@ -83,7 +85,8 @@ def _row(runs: Runs, row: Row, record: Record) -> dict[str, Any]:
         "flags": row.flags,
         "why_sure": row.why_sure,
         "source": row.source,
-        "note": row.note,
+        "note": row.incomparable or row.note or "",
+        "counts": row.sure != UNSURE and row.incomparable is None,
         "outcome": record.outcome.status,
     }
 
@@ -92,19 +95,25 @@ def _machine_words(row: Row) -> str:
     return known_machines()[row.machine].name if row.machine in known_machines() else "not named"
 
 
-def _simulated(runs: Runs, row: Row, record: Record) -> tuple[str, float | None]:
-    """What a row is of, and our number for it; None where the simulation does not know it."""
+def quantity_of(row: Row) -> str:
+    """Which of `PANELS` a row is of."""
+    if row.quantity in COUNTERS:
+        return COUNTERS[row.quantity][0]
+    return "latency" if row.is_time else "weights" if row.quantity == "weights_allocated" else "energy"
+
+
+def _simulated(runs: Runs, row: Row, record: Record) -> float | None:
+    """Our number for a row; None where the simulation does not know it."""
     extra = 0 if row.sim is None else row.sim.besides_gib * GIB
     if row.quantity in COUNTERS:
-        name, column = COUNTERS[row.quantity]
-        peak = _peak(runs, record, column)
-        return name, None if peak is None else peak + extra
+        peak = _peak(runs, record, COUNTERS[row.quantity][1])
+        return None if peak is None else peak + extra
     if row.quantity == "weights_allocated":
-        return "weights", _peak(runs, record, "weights_bytes")
+        return _peak(runs, record, "weights_bytes")
     machine, seconds = own_machine(record), _seconds(runs, row, record)
-    if row.quantity == "energy":
-        return "energy", None if machine is None or seconds is None else energy_j(machine, seconds)
-    return "latency", seconds
+    if row.quantity != "energy":
+        return seconds
+    return None if machine is None or seconds is None else energy_j(machine, seconds)
 
 
 def _peak(runs: Runs, record: Record, column: str) -> float | None:
@@ -127,8 +136,10 @@ def _seconds(runs: Runs, row: Row, record: Record) -> float | None:
 
 
 def errors(frame: pd.DataFrame, quantity: str, *, left_out: bool = False) -> pd.Series:
-    """How far each simulation is off, relative; of times those of fits that had not seen the model if `left_out`."""
+    """How far each simulation is off, relative, of rows that count, or of all where none does; of times those of fits that had
+    not seen the model if `left_out`."""
     rows = frame[frame["quantity"] == quantity]
+    rows = rows[rows["counts"]] if rows["counts"].any() else rows
     return (rows["left_out_ratio" if left_out else "ratio"].astype(float) - 1).abs().dropna()
 
 

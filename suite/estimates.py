@@ -49,8 +49,8 @@ def error_words(machine: Machine) -> str:
 
 
 def energy_j(machine: Machine, seconds: float) -> float | None:
-    """Joules of so many seconds of a machine's work: at the share of its board's power that generations are known to draw, at all
-    of it where that is not known; None where nobody states its power."""
+    """Joules of so many seconds of a machine's work: at the share of its board's power that generations are known to draw, at
+    all of it where that is not known; None where nobody states its power."""
     share = machine.calibration.power_share if machine.calibration else None
     return None if machine.power_w is None else seconds * machine.power_w * (share or 1.0)
 

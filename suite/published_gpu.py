@@ -80,6 +80,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     sim: Expressed | None
     """None: it cannot be simulated, and `note` says why."""
     note: str | None = None
+    incomparable: str | None = None
+    """Why a simulation of today's libraries is not what was measured, as a clause."""
 
     @property
     def is_time(self) -> bool:
@@ -168,18 +170,23 @@ def runs(rows: Iterable[Row]) -> list[list[str]]:
 
 def beside(rows: Iterable[Row], commands: Mapping[Path, str]) -> dict[str, Path]:
     """The run of every row that has one, by the row's id; `commands` are what runs were started by."""
+    typed = {path: frozenset(shlex.split(command)) for path, command in commands.items()}
     found = {}
     for row in rows:
-        path = next((path for path, command in commands.items() if expresses(command, row)), None)
-        if path is not None:
-            found[row.id] = path
+        own = frozenset(row.overrides()) if row.sim is not None else frozenset()
+        fitting = {path: len(words - own) for path, words in typed.items() if own and _expresses(words, own)}
+        if fitting:
+            found[row.id] = min(fitting, key=lambda path: fitting[path])
     return found
 
 
-def expresses(command: str, row: Row) -> bool:
-    """Whether a run that was started by this command is what a row's would be: the same words, and none that change it."""
-    typed, own = set(shlex.split(command)), set(row.overrides()) if row.sim is not None else set()
-    return bool(own) and own <= typed and all(word.split("=")[0] in NEUTRAL for word in typed - own)
+def _expresses(typed: frozenset[str], own: frozenset[str]) -> bool:
+    """Whether a run that was started by some words is what a row's own would start: none is missing, and none that was typed
+    besides changes the run. What a row leaves open of its request may be typed: it is the workload's default, or else a run
+    without it is there, too."""
+    named = {word.split("=")[0] for word in own}
+    besides = [word.split("=")[0] for word in typed - own]
+    return own <= typed and all(key in NEUTRAL or (key.startswith("request.") and key not in named) for key in besides)
 
 
 def machine_of(row: Row) -> Machine:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 CONTRADICTED = "Contradicted"
-NOT_BORNE_OUT = "Not borne out by an estimate (a roofline; nothing was timed)"
+NOT_BORNE_OUT = "Not borne out by an estimate (nothing was timed)"
 """How a sentence about a claim begins: an estimate that disagrees contradicts nothing."""
 
 _SAME = ("source", "claim", "case", "reading", "basis", "hardware", "our_value", "verdict")

@@ -32,7 +32,7 @@ class Reading:
 
     value: Number
     basis: Basis
-    """``measured``; ``estimated`` (a roofline: a bound of the time from below); ``counted`` (FLOPs, lengths, parameters);
+    """``measured``; ``estimated`` (for a machine that was not there); ``counted`` (FLOPs, lengths, parameters);
     ``simulated`` (live bytes of a run that did not happen).
     """
     run_ids: tuple[str, ...]

@@ -13,7 +13,7 @@ from reports.palette import BAND as GREY
 from reports.palette import FAINT, RULE, stack_colours
 from reports.published_gpu import PANELS, errors, published_gpu, summary
 from reports.style import legend_on_top, new_figure
-from suite.units import percent, quantity
+from suite.units import percent, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,11 +28,10 @@ GROUPS = {
     "latency": ("latency",),
     "energy": ("energy",),
     "peak allocated": ("allocated", "weights"),
-    "peak reserved or on the device": ("reserved", "device"),
+    "peak reserved": ("reserved", "device"),
 }
 """Panels, and the quantities in them; the first's band is drawn."""
 DRAWN_BAND = 0.15
-UNSURE = "low"
 _MARKS = {"weights": "s", "device": "D"}
 
 
@@ -51,8 +50,9 @@ def caption(runs: Runs) -> str:
         )
     return (
         "Simulated (up) against published (right), both axes logarithmic; the line is equality, the band "
-        f"{percent(DRAWN_BAND)} either way. Times are drawn as estimated for models that their calibration had not seen, where that "
-        "is known. Hollow: settings that the source does not tell. Squares: weights alone; diamonds: what a driver reports. "
+        f"{percent(DRAWN_BAND)} either way. Times are drawn as estimated for models that their calibration had not seen, where "
+        "that is known. Hollow: settings that the source does not tell or that are of older libraries; medians are of the "
+        "others. Squares: weights alone; diamonds: what a driver reports. "
         f"{'; '.join(told).capitalize()}."
     )
 
@@ -104,7 +104,7 @@ def _draw_panel(axes: Axes, name: str, rows: pd.DataFrame, colours: dict[str, st
         colour = colours[row["machine"]]
         axes.plot(
             row["published"], row["value"], _MARKS.get(row["quantity"], "o"), color=colour, markersize=4.2,
-            markerfacecolor="none" if row["sure"] == UNSURE else colour, markeredgecolor=colour, markeredgewidth=0.7,
+            markerfacecolor=colour if row["counts"] else "none", markeredgecolor=colour, markeredgewidth=0.7,
             alpha=0.9,
         )  # fmt: skip
     for scale, limit, axis in (
@@ -113,8 +113,8 @@ def _draw_panel(axes: Axes, name: str, rows: pd.DataFrame, colours: dict[str, st
     ):
         scale("log")
         limit(low, high)
-        axis.set_major_locator(_ticks(low, high))
-        axis.set_major_formatter(lambda value, _: quantity(value, PANELS[kind]))
+        axis.set_major_locator(_ticks(low, high, 2.0 if PANELS[kind] == "bytes" else 10.0))
+        axis.set_major_formatter(lambda value, _: _tick_words(value, PANELS[kind]))
     axes.minorticks_off()
     axes.set_aspect("equal")
     axes.grid(color=RULE, linewidth=0.4)
@@ -124,13 +124,19 @@ def _draw_panel(axes: Axes, name: str, rows: pd.DataFrame, colours: dict[str, st
     axes.set_ylabel("simulated")
 
 
-def _ticks(low: float, high: float) -> Any:
-    from matplotlib.ticker import FixedLocator, LogLocator
+def _tick_words(value: float, base: str) -> str:
+    unit = unit_for([value], base)
+    return f"{value / unit.size:g} {unit.symbol}"
 
-    if high / low < 100:
-        steps = [m * 10.0**e for e in range(-4, 13) for m in (1, 2, 5)]
-        return FixedLocator([value for value in steps if low <= value <= high])
-    return LogLocator()
+
+def _ticks(low: float, high: float, base: float) -> Any:
+    from matplotlib.ticker import FixedLocator
+
+    few = high / low < 100
+    steps = [m * 10.0**e for e in range(-4, 13) for m in ((1, 2, 5) if few else (1,))]
+    if base == 2.0:
+        steps = [2.0**power for power in range(20, 45)]
+    return FixedLocator([value for value in steps if low <= value <= high])
 
 
 def _legend(colours: dict[str, str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ SECTION, ORDER = "claims", 10
 TITLE = "Claims"
 CAPTION = (
     "Published numbers and what these runs say of them, one row a reading where a claim can be read in several ways. Ours is "
-    "measured (median and interval), estimated (roofline: a bound of the time from below), counted (FLOPs, lengths) or "
+    "measured (median and interval), estimated (for a machine that was not there), counted (FLOPs, lengths) or "
     "simulated (memory). It agrees when it, or any value of its interval, is within the claim's tolerance. A claim over "
     "several models is not run while one of them is missing, unless the others refute it. Numbers that nobody looked up are "
     "reported, not verified. Claims that no run here can check are listed by: python -m reports claims RUNS."
