@@ -3,9 +3,9 @@
     published latencies + simulated operators of the same runs --fit--> efficiencies, machines' factors, hosts --> a calibration
     for every machine, those that nobody measured included, with the error on models and on machines that were left out
 
-Seconds are those of `suite.roofline`. Common to all machines are: what linear layers, fused attention and convolutions reach
-of a peak, what all operators reach of a bandwidth, and a kernel's latency. A machine multiplies the peaks' shares by a factor:
-a chip that promises more FLOP/s for its watts keeps less of its promise, so the factor follows peak over power, then its family,
+Seconds are those of `suite.roofline`. Common to all machines: what linear layers, fused attention and convolutions reach
+of a peak, what all operators reach of a bandwidth, and a kernel's latency. A machine multiplies its peaks' shares by a
+factor: a chip that promises more FLOP/s for its watts keeps less of its promise, so the factor follows peak over power, then its family,
 then the machine itself, each as far as there are latencies to tell (ridge regression: penalties stand for how much families
 and machines of a family differ). A host's time for an operator is a machine's, too.
 """
