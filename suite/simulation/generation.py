@@ -143,7 +143,7 @@ def simulate(
     stages.hold(tensor for part in workload.parts.values() for tensor in (*part.parameters(), *part.buffers()))
     with (
         observer.watching(workload.parts, workload.attention_rules),
-        sealed_modules(mode, calls, inner if replaying else None),
+        sealed_modules(mode, calls, inner if replaying else None, observer.memory.sweep_weights),
         watched_by([stages]),
         stage("generate"),
     ):

@@ -30,7 +30,7 @@ class LiveMemory:
 
     _held: dict[int, _Held] = field(default_factory=dict)
     _weights: dict[int, _Held] = field(default_factory=dict)
-    """Held from the start. There are many and they rarely go, so they are looked at between calls only."""
+    """Held from the start. There are many and they rarely go: they are looked at between calls and when some are exchanged."""
     _ids: list[int] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
     _bytes: dict[int, int] = field(default_factory=dict)
@@ -76,6 +76,11 @@ class LiveMemory:
         """Free what nobody holds any more."""
         self._sweep(self._held)
 
+    def sweep_weights(self) -> None:
+        """Free weights that nobody holds any more."""
+        self.sweep()
+        self._sweep(self._weights)
+
     def _sweep(self, among: dict[int, _Held]) -> None:
         is_gone = torch.UntypedStorage._expired  # type: ignore[attr-defined]  # what StorageWeakRef.expired comes to, sooner
         for key in [key for key, held in among.items() if is_gone(held.reference.cdata)]:
@@ -87,8 +92,7 @@ class LiveMemory:
 
     def cut(self) -> Events:
         """The events since the last cut."""
-        self.sweep()
-        self._sweep(self._weights)
+        self.sweep_weights()
         events = in_order(Events(np.array(self._ids, np.int64), np.array(self._sizes, np.int64)))
         self._ids, self._sizes = [], []
         return events
