@@ -16,6 +16,7 @@ from suite.simulation.between_parts import BetweenParts
 from suite.simulation.inner_calls import InnerCalls
 from suite.simulation.known_operators import KnownOperators
 from suite.simulation.observer import Observer
+from suite.simulation.offloading import Travels
 from suite.simulation.parts import fake_parts, sealed_modules, to_real
 from suite.simulation.replay import Known, Replay
 from suite.simulation.tables import Simulation, simulation_tables
@@ -71,33 +72,37 @@ class SealedCalls:
         stages: where it is counted.
         replay: what is known of sealed calls.
         inner: what is known of calls inside the one that is simulated.
-        replaying: whether that is used.
+        travels: weights that come for a call.
+        replaying: whether what is known is used.
         say: told what is simulated.
     """
 
     stages: StageSpells
     replay: Replay
     inner: InnerCalls
+    travels: Travels
     replaying: bool
     say: Callable[[str], None]
 
     def __call__(self, module: nn.Module, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
         """What the pipeline gets: zeros of the shapes of the module's output."""
+        self.travels.call(module)
         self.stages.cut()  # so that what follows is this call's alone
-        call = self.replay.describe(module, args, kwargs)
-        known = self.replay.find(call) if self.replaying else None
+        call = self.replay.describe(module, args, kwargs, self.travels.state())
+        known = self.replay.find(call) if self.replaying and not self.travels.astray else None
         if known is not None:
             events, blocks = self.replay.repeat(call, known, args, kwargs)
             self.stages.add(known.spell, events)
             return tree_map(partial(self._handed_out, of=(known, blocks)), known.output)
         self.say(f"simulating {type(module).__name__}")
         memory = self.stages.observer.memory
-        first_block = memory.next_block
+        first_block, astray = memory.next_block, self.travels.astray
         output = run()
         self.inner.forget()
         spell, events = self.stages.cut()
         fakes = [leaf for leaf in tree_leaves(output) if isinstance(leaf, FakeTensor)]
-        self.replay.remember(call, args, kwargs, spell, memory.template(events, first_block, fakes), output)
+        if not astray and not self.travels.astray:
+            self.replay.remember(call, args, kwargs, spell, memory.template(events, first_block, fakes), output)
         return tree_map(self._handed_out, output)
 
     def _handed_out(self, leaf: Any, of: tuple[Known, Ints] | None = None) -> Any:
@@ -133,21 +138,25 @@ def simulate(
         say: told how far it is.
     """
     mode = fake_parts(workload.parts)
-    weights_bytes = storage_bytes(workload.parts.values())
+    # What is on the device of weights that travel changes from moment to moment.
+    weights_bytes = storage_bytes(workload.parts.values()) if workload.offload is None else None
     workload.placement = replace(workload.placement, device="cpu")
     observer = Observer(device, BetweenParts.of(workload, mode), KnownOperators(mode))
     stages = StageSpells(observer)
-    inner = InnerCalls(mode, observer)
-    calls = SealedCalls(stages, Replay(mode, observer.memory), inner, replaying, say)
+    inner, travels = InnerCalls(mode, observer), Travels(workload.offload, observer)
+    calls = SealedCalls(stages, Replay(mode, observer.memory), inner, travels, replaying, say)
     observer.memory.keep(workspace_bytes)
+    travels.begin()
     stages.hold(tensor for part in workload.parts.values() for tensor in (*part.parameters(), *part.buffers()))
     with (
+        travels.watching(),
         observer.watching(workload.parts, workload.attention_rules),
         sealed_modules(mode, calls, inner if replaying else None, observer.memory.sweep_weights),
         watched_by([stages]),
         stage("generate"),
     ):
         output = workload.generate()
+        travels.end()
         stages.cut()
     del output
     return simulation_tables(stages.found, weights_bytes)

@@ -67,6 +67,23 @@ class LiveMemory:
         self._weights.update(self._held)
         self._held.clear()
 
+    def know(self, tensors: Iterable[torch.Tensor]) -> None:
+        """These are there, and not on the device: they are counted when they are brought."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            self._weights[storage._cdata] = _Held(StorageWeakRef(storage), ())
+
+    def bring(self, sizes: Iterable[int]) -> tuple[int, ...]:
+        """Allocate so much for tensors that come to the device; returns the blocks, to be dropped when they go."""
+        self.sweep()
+        return tuple(self._allocate(size) for size in sizes if size)
+
+    def drop(self, blocks: Iterable[int]) -> None:
+        """Free what was brought."""
+        self.sweep()
+        for block in blocks:
+            self._free(block)
+
     def keep(self, num_bytes: int) -> None:
         """Allocate this much for good."""
         if num_bytes:

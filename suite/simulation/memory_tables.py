@@ -17,12 +17,12 @@ MAX_ALLOCATOR_EVENTS = 400_000
 """With more, only some repetitions of a replayed call go through the allocator in full."""
 
 
-def memory_tables(found: Sequence[Segment], weights_bytes: int) -> tuple[pa.Table, pa.Table]:
+def memory_tables(found: Sequence[Segment], weights_bytes: int | None) -> tuple[pa.Table, pa.Table]:
     """The tables ``memory`` and ``memory_peaks``.
 
     Args:
         found: what happened, in order, weights included.
-        weights_bytes: that the parts hold.
+        weights_bytes: that the parts hold; None where they do not hold them all the time.
     """
     lengths = np.array([len(segment.events.sizes) for segment in found])
     owner = np.repeat(np.arange(len(found)), lengths)
@@ -83,7 +83,9 @@ def _time_line(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserv
     return _table("memory", columns, len(kept))
 
 
-def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserved: Ints, weights_bytes: int) -> pa.Table:
+def _peaks(
+    segments: Sequence[Segment], owner: Ints, allocated: Ints, reserved: Ints, weights_bytes: int | None
+) -> pa.Table:
     """Of each stage, the level at which it began included."""
     starts = np.searchsorted(owner, np.arange(len(segments)))
     ends = np.append(starts[1:], len(owner))
@@ -94,12 +96,12 @@ def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserved: 
             for segment, start, end in zip(segments, starts.tolist(), ends.tolist(), strict=True)
             if stage in segment.stages
         ]
-        peak = max((int(allocated[span].max(initial=0)) for span in ranges), default=weights_bytes)
+        peak = max((int(allocated[span].max(initial=0)) for span in ranges), default=weights_bytes or 0)
         rows.append(
             {
                 "stage": stage,
                 "weights_bytes": weights_bytes,
-                "activations_bytes": peak - weights_bytes,
+                "activations_bytes": None if weights_bytes is None else peak - weights_bytes,
                 "allocated_bytes": peak,
                 "reserved_bytes": max(int(reserved[span].max(initial=0)) for span in ranges),
             }

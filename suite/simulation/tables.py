@@ -26,12 +26,12 @@ class Simulation:
     operators_without_flops: list[str]
 
 
-def simulation_tables(found: Sequence[Segment], weights_bytes: int) -> Simulation:
+def simulation_tables(found: Sequence[Segment], weights_bytes: int | None) -> Simulation:
     """Operators grouped by stage, step and row, in order of first appearance; attention calls and memory in time order.
 
     Args:
         found: what happened, in order.
-        weights_bytes: that the parts hold.
+        weights_bytes: that the parts hold; None where they do not hold them all the time.
     """
     steps = [segment.step for segment in found if segment.step is not None]
     memory, memory_peaks = memory_tables(found, weights_bytes)

@@ -1,0 +1,84 @@
+"""What optimizations that move weights between host and device share: when there is anything to move, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from suite.offload import Offload, Place, places_in
+from suite.optimizations.contract import Handle
+from suite.optimizations.hook_traces import traces
+from suite.workload import NotApplicableError, UnsupportedError, Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def require_apart(workload: Workload, name: str) -> None:
+    """Raise where weights are in the host's memory anyway, or where somebody moves or compiled them already.
+
+    Raises:
+        NotApplicableError, UnsupportedError: why not.
+    """
+    if workload.placement.device == "cpu":
+        raise NotApplicableError("weights are in host memory already (device=cpu)")
+    if workload.offload is not None:
+        raise UnsupportedError(f"{name}: {workload.offload.name} moves this workload's weights already")
+    for model in models_of(workload).values():
+        if any(module._compiled_call_impl is not None for module in model.modules()):
+            raise UnsupportedError(
+                f"{name}: the {type(model).__name__} is compiled already; torch_compile goes after what moves weights"
+            )
+
+
+def models_of(workload: Workload) -> Mapping[str, nn.Module]:
+    """The modules that are called, by part: ``denoiser``, or ``text_encoder.prior`` where a part has several."""
+    from torch import nn
+
+    found: dict[str, nn.Module] = {}
+    for name, part in workload.parts.items():
+        members = (
+            {f"{name}.{key}": one for key, one in part.items()} if isinstance(part, nn.ModuleDict) else {name: part}
+        )
+        found |= members
+    return found
+
+
+def described(workload: Workload, offload: Offload, handle: Handle) -> None:
+    """Let the workload say what is done about its weights, until `handle` is reverted."""
+    workload.offload = offload
+    handle.on_revert(lambda: setattr(workload, "offload", None))
+
+
+def park(models: Iterable[nn.Module], device: str, handle: Handle) -> None:
+    """Move weights to the host. Once `handle` is reverted they are on `device` again, in the objects that held them, and hooks
+    that were put on meanwhile are gone without trace."""
+    for model in models:
+        model.to("cpu")
+        handle.on_revert(partial(model.to, device))
+        handle.on_revert(_put_back(places_in(model)))
+        handle.on_revert(traces(model))
+
+
+def restore_attributes(target: Any, names: Iterable[str], handle: Handle) -> None:
+    """Let attributes of `target` be as they are now when `handle` is reverted."""
+    before = {name: vars(target)[name] for name in names if name in vars(target)}
+
+    def restore() -> None:
+        for name in names:
+            vars(target).pop(name, None)
+        vars(target).update(before)
+
+    handle.on_revert(restore)
+
+
+def _put_back(places: Iterable[Place]) -> Callable[[], None]:
+    held = [(place, place.tensor) for place in places]
+
+    def restore() -> None:
+        for place, tensor in held:
+            owner = place.module._parameters if place.name in place.module._parameters else place.module._buffers
+            owner[place.name] = tensor  # type: ignore[assignment]
+
+    return restore
