@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from suite.offload import Offload, Place, places_in
 from suite.optimizations.contract import Handle
 from suite.optimizations.hook_traces import traces
+from suite.slicing.recipe import own_class
 from suite.workload import NotApplicableError, UnsupportedError, Workload
 
 if TYPE_CHECKING:
     from torch import nn
+
+LIBRARIES = ("diffusers", "transformers")
 
 
 def require_apart(workload: Workload, name: str) -> None:
@@ -43,6 +46,21 @@ def models_of(workload: Workload) -> Mapping[str, nn.Module]:
         )
         found |= members
     return found
+
+
+def require_library_models(models: Iterable[nn.Module], name: str) -> None:
+    """Raise where a model is of no library: what brings a module's weights for its call needs that nobody else reads them.
+
+    Raises:
+        NotApplicableError: which.
+    """
+    for model in models:
+        kind = own_class(model)
+        if kind.__module__.partition(".")[0] not in LIBRARIES:
+            raise NotApplicableError(
+                f"{name}: a {kind.__name__} is no model of {' or '.join(LIBRARIES)}, of which it is known that a module's "
+                "weights are read in its own call alone"
+            )
 
 
 def described(workload: Workload, offload: Offload, handle: Handle) -> None:
