@@ -8,8 +8,8 @@ simulation counts and what is told of a run are the same plan. Imports torch onl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from suite.record import HostMemory
@@ -98,13 +98,13 @@ class Offload:
         name: of the optimization.
         residents: models that take turns.
         visitors: layers that come call by call.
-        on_host: modules that run where their weights are: in the host's memory.
+        on_host: modules that run where their weights are, in the host's memory, by their path.
     """
 
     name: str
     residents: Sequence[Resident] = ()
     visitors: Sequence[Visitor] = ()
-    on_host: Sequence[nn.Module] = ()
+    on_host: Mapping[str, nn.Module] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[Group]:
@@ -126,7 +126,7 @@ def places_in(module: nn.Module, *, recurse: bool = True) -> list[Place]:
 def away_at_first(offload: Offload) -> list[torch.Tensor]:
     """Weights that are not on the device when a generation begins, one of each storage."""
     travelling = [tensor for group in offload.groups for tensor in group.tensors()]
-    at_home = [place.tensor for module in offload.on_host for place in places_in(module)]
+    at_home = [place.tensor for module in offload.on_host.values() for place in places_in(module)]
     return list({one.untyped_storage()._cdata: one for one in (*travelling, *at_home)}.values())
 
 

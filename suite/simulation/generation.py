@@ -12,6 +12,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from suite.attribution.taxonomy import DEVICE_TO_HOST, HOST_TO_DEVICE
 from suite.simulation.between_parts import BetweenParts
 from suite.simulation.inner_calls import InnerCalls
 from suite.simulation.known_operators import KnownOperators
@@ -19,7 +20,7 @@ from suite.simulation.observer import Observer
 from suite.simulation.offloading import Travels
 from suite.simulation.parts import fake_parts, sealed_modules, to_real
 from suite.simulation.replay import Known, Replay
-from suite.simulation.tables import Simulation, simulation_tables
+from suite.simulation.tables import Simulation, simulation_tables, without_bytes
 from suite.simulation.tally import Events, Ints, Segment, Spell, Tally
 from suite.stage import DENOISER_FORWARD, STEP_STAGES, stage, watched_by
 from suite.workload import Workload, storage_bytes
@@ -88,6 +89,8 @@ class SealedCalls:
         """What the pipeline gets: zeros of the shapes of the module's output."""
         self.travels.call(module)
         self.stages.cut()  # so that what follows is this call's alone
+        if self.travels.stays(module):
+            return self._on_host(module, run, (args, kwargs))
         call = self.replay.describe(module, args, kwargs, self.travels.state())
         known = self.replay.find(call) if self.replaying and not self.travels.astray else None
         if known is not None:
@@ -104,6 +107,22 @@ class SealedCalls:
         if not astray and not self.travels.astray:
             self.replay.remember(call, args, kwargs, spell, memory.template(events, first_block, fakes), output)
         return tree_map(self._handed_out, output)
+
+    def _on_host(self, module: nn.Module, run: Callable[[], Any], given: Any) -> Any:
+        """A call that runs on the host; what it returns is on the device."""
+        self.say(f"simulating {type(module).__name__}")
+        observer = self.stages.observer
+        self.travels.send((leaf for leaf in tree_leaves(given) if isinstance(leaf, torch.Tensor)), DEVICE_TO_HOST)
+        with observer.on_host():
+            output = tree_map(to_real, run())
+            self.inner.forget()
+        returned = {
+            leaf.untyped_storage()._cdata: leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)
+        }
+        self.travels.send(returned.values(), HOST_TO_DEVICE)
+        observer.memory.born([leaf.untyped_storage() for leaf in returned.values()])
+        self.stages.cut()
+        return output
 
     def _handed_out(self, leaf: Any, of: tuple[Known, Ints] | None = None) -> Any:
         """The real tensor in place of a fake one, which holds its memory from now on; `of` a replayed call and its blocks."""
@@ -159,4 +178,7 @@ def simulate(
         travels.end()
         stages.cut()
     del output
-    return simulation_tables(stages.found, weights_bytes)
+    found = simulation_tables(stages.found, weights_bytes)
+    if workload.offload is None or not workload.offload.on_host:
+        return found
+    return replace(found, operators=without_bytes(found.operators, workload.offload.on_host))

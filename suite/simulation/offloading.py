@@ -6,12 +6,13 @@ visitors     a layer's call --> its weights come, run, go               inside a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import nn
 
 from suite.attribution import taxonomy
@@ -49,6 +50,16 @@ class Travels:
         for resident in self._residents():
             if any(one is module for one in resident.module.modules()):
                 self._settle(resident)
+
+    def stays(self, module: nn.Module) -> bool:
+        """Whether a module runs where its weights are, in the host's memory."""
+        homes = () if self.offload is None else self.offload.on_host.values()
+        return any(one is module for home in homes for one in home.modules())
+
+    def send(self, tensors: Iterable[torch.Tensor], operator: str) -> None:
+        """Tensors cross the link."""
+        for tensor in tensors:
+            self._copy(operator, tensor.numel() * tensor.element_size(), precision_of(tensor))
 
     def end(self) -> None:
         """The generation is over: models that stayed go."""
@@ -124,8 +135,10 @@ class Travels:
         self.observer.memory.drop(self._there.pop(group))
 
     def _count(self, operator: str, group: Group) -> None:
-        """A copy of every tensor: it is read on one side of the link and written on the other."""
         for tensor in group.tensors():
-            size = tensor.untyped_storage().nbytes()
-            key = RowKey(self.observer.scope[0], operator, "data_movement", None, None, precision_of(tensor))
-            self.observer.tally.add(key, Cost(1, 0, 0, 0, size, size))
+            self._copy(operator, tensor.untyped_storage().nbytes(), precision_of(tensor))
+
+    def _copy(self, operator: str, size: int, precision: str) -> None:
+        """It is read on one side of the link and written on the other."""
+        key = RowKey(self.observer.scope[0], operator, "data_movement", None, None, precision)
+        self.observer.tally.add(key, Cost(1, 0, 0, 0, size, size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,16 @@ def _operator_table(places: list[Place], rows: list[RowKey], groups: Ints, sums:
     return pa.table(
         [columns.get(name, pa.nulls(len(groups), schema.field(name).type)) for name in schema.names], schema
     )
+
+
+def without_bytes(operators: pa.Table, paths: Collection[str]) -> pa.Table:
+    """The operators, of which those inside these modules move no bytes of the device: how many the host moves is not known."""
+    modules = operators.column("module").to_pylist()
+    elsewhere = np.array([any(f"{module}.".startswith(f"{path}.") for path in paths) for module in modules], bool)
+    for name in ("bytes_read", "bytes_written"):
+        index = operators.schema.get_field_index(name)
+        operators = operators.set_column(index, name, pa.array(operators.column(name).to_numpy(), mask=elsewhere))
+    return operators
 
 
 def _spread(values: Sequence[object], index: Ints, kind: pa.DataType) -> pa.Array:

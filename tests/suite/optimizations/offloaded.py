@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -24,9 +25,10 @@ def on_gpu(experiment: Callable, *words: str) -> tuple[Any, Workload]:
 def simulated(experiment: Callable, stack: Sequence[Any], *words: str, replaying: bool = True) -> Any:
     """What a simulation of a GPU finds with these optimizations on."""
     _, workload = on_gpu(experiment, *words)
-    for optimization in stack:
-        optimization.apply(workload)
-    return simulate(workload, device="cuda", replaying=replaying)
+    with ExitStack() as handles:
+        for optimization in stack:
+            handles.callback(optimization.apply(workload).revert)
+        return simulate(workload, device="cuda", replaying=replaying)
 
 
 def peaks(found: Any) -> dict[str, int]:
