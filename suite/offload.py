@@ -33,6 +33,11 @@ class Place(NamedTuple):
         assert tensor is not None, self.name
         return tensor
 
+    def put(self, tensor: torch.Tensor) -> None:
+        """Hold another tensor."""
+        held: dict[str, Any] = self.module._parameters if self.name in self.module._parameters else self.module._buffers
+        held[self.name] = tensor
+
 
 @dataclass(frozen=True, eq=False)
 class Group:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from suite.offload import Offload, Place, places_in
 from suite.optimizations.contract import Handle
@@ -76,7 +76,7 @@ class _Dropped:
         for place, tensor, empty, copy in zip(
             self._places, self._held, self._placeholders, self._copies, strict=True
         ):  # fmt: skip
-            _put(place, empty)
+            place.put(empty)
             if copy is not None:
                 tensor.data = copy  # whoever holds the tensor holds nothing on the device
         _empty_cache(self._devices)
@@ -93,12 +93,7 @@ class _Dropped:
         for place, tensor, device in zip(self._places, self._held, self._devices, strict=True):
             if not tensor.is_meta:
                 tensor.data = tensor.data.to(device)
-            _put(place, tensor)
-
-
-def _put(place: Place, tensor: Any) -> None:
-    owner = place.module._parameters if place.name in place.module._parameters else place.module._buffers
-    owner[place.name] = tensor
+            place.put(tensor)
 
 
 def _empty_cache(devices: Sequence[torch.device]) -> None:

@@ -18,7 +18,14 @@ from suite.errors import ConfigError
 from suite.offload import Group, Offload, Place, Visitor, places_in
 from suite.optimizations.contract import Handle
 from suite.optimizations.hook_traces import traces
-from suite.optimizations.offloading import described, models_of, park, require_apart, require_library_models
+from suite.optimizations.offloading import (
+    described,
+    models_of,
+    park,
+    put_back,
+    require_apart,
+    require_library_models,
+)
 from suite.workload import PARTS, NotApplicableError, Workload, has_values
 
 if TYPE_CHECKING:
@@ -71,7 +78,7 @@ class GroupOffload:
         models = [model for name, model in models_of(workload).items() if name.partition(".")[0] in self.parts]
         if not models:
             raise NotApplicableError(f"the workload has no {' or '.join(self.parts)}")
-        require_library_models(models, NAME)
+        require_library_models(models)
         for model in models:
             if not getattr(model, "_supports_group_offloading", True):
                 raise NotApplicableError(f"diffusers says that a {type(model).__name__} cannot be offloaded in groups")
@@ -79,6 +86,10 @@ class GroupOffload:
         if has_values(workload):
             park(models, device, handle)
         visitors = [visitor for model in models for visitor in self.visitors(model)]
+        if len(visitors) == len(models):
+            handle.revert()
+            kinds = " or ".join(type(model).__name__ for model in models)
+            raise NotApplicableError(f"diffusers finds no blocks in a {kinds}: all of it would come for every call")
         if has_values(workload):
             for model in models:
                 self.put_on(model, device)
@@ -114,12 +125,16 @@ class GroupOffload:
         """The groups that diffusers makes of a model, read from its own hooks, which stay where they are for a moment only."""
         from diffusers.hooks import apply_group_offloading
 
-        where = next(model.parameters()).device  # nothing moves now
-        undo = traces(model)
+        undo, back = traces(model), put_back(places_in(model))
+        where = next(model.parameters()).device  # they stay there for now
+        for place in places_in(model):
+            if place.tensor.device != where:  # what a model has computed while it was built without values
+                place.put(place.tensor.detach().to(where))
         apply_group_offloading(model, onload_device=_device("cpu"), offload_device=where, **self._arguments)
         groups = list(_groups_on(model))
-        undo()
         places = {id(place.tensor): place for place in places_in(model)}
+        undo()
+        back()
         if not self.use_stream:
             return [self._visitor(one, places) for one in groups]
         roots = self._roots(model, groups)

@@ -48,7 +48,7 @@ def models_of(workload: Workload) -> Mapping[str, nn.Module]:
     return found
 
 
-def require_library_models(models: Iterable[nn.Module], name: str) -> None:
+def require_library_models(models: Iterable[nn.Module]) -> None:
     """Raise where a model is of no library: what brings a module's weights for its call needs that nobody else reads them.
 
     Raises:
@@ -58,7 +58,7 @@ def require_library_models(models: Iterable[nn.Module], name: str) -> None:
         kind = own_class(model)
         if kind.__module__.partition(".")[0] not in LIBRARIES:
             raise NotApplicableError(
-                f"{name}: a {kind.__name__} is no model of {' or '.join(LIBRARIES)}, of which it is known that a module's "
+                f"a {kind.__name__} is no model of {' or '.join(LIBRARIES)}, of which it is known that a module's "
                 "weights are read in its own call alone"
             )
 
@@ -75,7 +75,7 @@ def park(models: Iterable[nn.Module], device: str, handle: Handle) -> None:
     for model in models:
         model.to("cpu")
         handle.on_revert(partial(model.to, device))
-        handle.on_revert(_put_back(places_in(model)))
+        handle.on_revert(put_back(places_in(model)))
         handle.on_revert(traces(model))
 
 
@@ -91,12 +91,12 @@ def restore_attributes(target: Any, names: Iterable[str], handle: Handle) -> Non
     handle.on_revert(restore)
 
 
-def _put_back(places: Iterable[Place]) -> Callable[[], None]:
+def put_back(places: Iterable[Place]) -> Callable[[], None]:
+    """What puts the tensors that are in these places now there again."""
     held = [(place, place.tensor) for place in places]
 
     def restore() -> None:
         for place, tensor in held:
-            owner = place.module._parameters if place.name in place.module._parameters else place.module._buffers
-            owner[place.name] = tensor  # type: ignore[assignment]
+            place.put(tensor)
 
     return restore

@@ -39,7 +39,7 @@ class SequentialCpuOffload:
     def apply(self, workload: Workload) -> Handle:
         require_apart(workload, NAME)
         models, handle = offloaded_models(workload), Handle("")
-        require_library_models(models.values(), NAME)
+        require_library_models(models.values())
         visitors = [visitor for model in models.values() for visitor in visitors_of(model)]
         if has_values(workload):
             put_on(workload, workload.placement.device, handle)

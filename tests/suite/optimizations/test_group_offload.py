@@ -169,6 +169,19 @@ def test_a_peak_is_the_groups_that_are_there(stream: bool, replaying: bool, expe
     assert found.num_steps == 4
 
 
+def test_what_a_model_computed_without_values_travels_too(experiment: Callable) -> None:
+    """Stable Video Diffusion's denoiser holds a few weights that are there even where it was built on the meta device."""
+    _, workload = on_gpu(experiment, "workload=stable_video_diffusion")
+    denoiser = workload.parts["denoiser"]
+    where = {name: weight.device.type for name, weight in denoiser.named_parameters()}
+    assert set(where.values()) == {"meta", "cpu"}
+    handle = group_offload().apply(workload)
+    assert workload.offload is not None
+    assert sum(group.num_bytes for group in workload.offload.groups) == num_bytes(denoiser)
+    assert {name: weight.device.type for name, weight in denoiser.named_parameters()} == where
+    handle.revert()
+
+
 def test_replayed_calls_repeat_their_copies(experiment: Callable) -> None:
     """A simulation that simulates every call tells the same, row by row and peak by peak."""
     for optimization in (group_offload(stream=True), group_offload("leaf_level", stream=True), group_offload(blocks=2)):
@@ -227,6 +240,9 @@ def test_what_cannot_be_had_says_why(experiment: Callable, smoke_workload: Calla
     _, own = on_gpu(experiment, "workload=muse")
     with pytest.raises(NotApplicableError, match="is no model of diffusers or transformers"):
         group_offload().apply(own)
+    _, language = on_gpu(experiment, "workload=llama")
+    with pytest.raises(NotApplicableError, match="no blocks in a LlamaForCausalLM: all of it would come"):
+        group_offload().apply(language)
     with pytest.raises(NotApplicableError, match="has no super_resolution"):
         group_offload(parts=["super_resolution"]).apply(workload)
     workload.parts["denoiser"]._supports_group_offloading = False
