@@ -21,6 +21,7 @@ from suite.optimizations.hook_traces import traces
 from suite.optimizations.offloading import (
     described,
     models_of,
+    or_back,
     park,
     put_back,
     require_apart,
@@ -82,17 +83,16 @@ class GroupOffload:
         for model in models:
             if not getattr(model, "_supports_group_offloading", True):
                 raise NotApplicableError(f"diffusers says that a {type(model).__name__} cannot be offloaded in groups")
-        handle, device = Handle(""), workload.placement.device
-        if has_values(workload):
-            park(models, device, handle)
         visitors = [visitor for model in models for visitor in self.visitors(model)]
         if len(visitors) == len(models):
-            handle.revert()
             kinds = " or ".join(type(model).__name__ for model in models)
             raise NotApplicableError(f"diffusers finds no blocks in a {kinds}: all of it would come for every call")
+        handle, device = Handle(""), workload.placement.device
         if has_values(workload):
-            for model in models:
-                self.put_on(model, device)
+            with or_back(handle):
+                park(models, device, handle)
+                for model in models:
+                    self.put_on(model, device)
         described(workload, Offload(NAME, visitors=visitors), handle)
         sizes = [visitor.group.num_bytes for visitor in visitors]
         how = "while the group before computes" if self.use_stream else "when they are called"

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from suite.offload import Group, Offload, Resident, places_in
 from suite.optimizations.contract import Handle
-from suite.optimizations.offloading import described, models_of, park, require_apart, restore_attributes
+from suite.optimizations.offloading import (
+    described,
+    models_of,
+    movable,
+    or_back,
+    park,
+    require_apart,
+    restore_attributes,
+)
 from suite.workload import NotApplicableError, Workload, has_values
 
 if TYPE_CHECKING:
@@ -36,7 +44,8 @@ class ModelCpuOffload:
             raise NotApplicableError("there is a single model, which has no other to take turns with")
         handle = Handle("")
         if has_values(workload):
-            put_on(workload, offload, workload.placement.device, handle)
+            with or_back(handle):
+                put_on(workload, offload, workload.placement.device, handle)
         described(workload, offload, handle)
         names = {model: name for name, model in models_of(workload).items()}
         sizes = [f"{names[one.module]} {one.group.num_bytes:,}" for one in offload.residents]
@@ -70,7 +79,7 @@ def _of_pipeline(pipeline: Any, models: Mapping[str, nn.Module]) -> tuple[list[n
 def put_on(workload: Workload, offload: Offload, device: str, handle: Handle) -> None:
     """Let diffusers, or accelerate where there is no pipeline, move the weights of a workload on `device`."""
     pipeline: Any = getattr(workload, "pipeline", None)
-    park(models_of(workload).values(), device, handle)
+    park(movable(workload), device, handle)
     if pipeline is not None:
         restore_attributes(pipeline, PIPELINE_ATTRIBUTES, handle)
         pipeline.enable_model_cpu_offload(device=device)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,25 @@ def require_library_models(models: Iterable[nn.Module]) -> None:
                 f"a {kind.__name__} is no model of {' or '.join(LIBRARIES)}, of which it is known that a module's "
                 "weights are read in its own call alone"
             )
+
+
+def movable(workload: Workload) -> list[nn.Module]:
+    """All that a library moves with the parts: a pipeline's models that play no part, too."""
+    from torch import nn
+
+    components: Mapping[str, Any] = getattr(getattr(workload, "pipeline", None), "components", {})
+    models = [*models_of(workload).values(), *(one for one in components.values() if isinstance(one, nn.Module))]
+    return list(dict.fromkeys(models))
+
+
+@contextmanager
+def or_back(handle: Handle) -> Iterator[None]:
+    """Revert `handle` if this block fails, so that nothing stays half moved."""
+    try:
+        yield
+    except BaseException:
+        handle.revert()
+        raise
 
 
 def described(workload: Workload, offload: Offload, handle: Handle) -> None:

@@ -15,6 +15,8 @@ from suite.optimizations.contract import Handle
 from suite.optimizations.offloading import (
     described,
     models_of,
+    movable,
+    or_back,
     park,
     require_apart,
     require_library_models,
@@ -42,7 +44,8 @@ class SequentialCpuOffload:
         require_library_models(models.values())
         visitors = [visitor for model in models.values() for visitor in visitors_of(model)]
         if has_values(workload):
-            put_on(workload, workload.placement.device, handle)
+            with or_back(handle):
+                put_on(workload, workload.placement.device, handle)
         described(workload, Offload(NAME, visitors=visitors), handle)
         sizes = [visitor.group.num_bytes for visitor in visitors]
         handle.changes = (
@@ -79,7 +82,7 @@ def put_on(workload: Workload, device: str, handle: Handle) -> None:
 
     pipeline: Any = getattr(workload, "pipeline", None)
     models = offloaded_models(workload).values()
-    park(models, device, handle)
+    park(movable(workload), device, handle)
     if pipeline is not None:
         restore_attributes(pipeline, PIPELINE_ATTRIBUTES, handle)
         pipeline.enable_sequential_cpu_offload(device=device)

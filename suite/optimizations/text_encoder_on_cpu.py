@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from suite.offload import Offload
 from suite.optimizations.contract import Handle
-from suite.optimizations.offloading import described, models_of, park, require_apart
+from suite.optimizations.offloading import described, models_of, or_back, park, require_apart
 from suite.workload import NotApplicableError, Workload, has_values, storage_bytes
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class TextEncoderOnCpu:
         encoders = text_encoders(workload)
         handle = Handle("")
         if has_values(workload):
-            park(encoders.values(), workload.placement.device, handle)
-            put_on(encoders.values())
+            with or_back(handle):
+                park(encoders.values(), workload.placement.device, handle)
+                put_on(encoders.values())
             handle.on_revert(tell_device(getattr(workload, "pipeline", None), workload.placement.device))
         described(workload, Offload(NAME, on_host=encoders), handle)
         kinds = " and ".join(type(encoder).__name__ for encoder in encoders.values())
