@@ -6,6 +6,7 @@ Names for the mirror: suite.optimizations.model_cpu_offload, suite.optimizations
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,32 @@ def test_all_weights_wait_in_pageable_host_memory(experiment: Callable) -> None:
     assert f"denoiser {num_bytes(workload.parts['denoiser']):,}" in handle.changes
     handle.revert()
     assert workload.offload is None
+
+
+def test_a_record_tells_what_waits_on_the_host(experiment: Callable, tmp_path: Path) -> None:
+    words = ("execution=simulate", "device.name=cuda", STEPS, f"output_dir={tmp_path}")
+    for optimization in ("model_cpu_offload", "group_offload", "sequential_cpu_offload", "[]"):
+        record = experiment(*words, f"optimization={optimization}").run(lambda message: None)
+        assert record.outcome.status == "ok"
+        waiting = record.arms[0].host_memory
+        if optimization == "[]":
+            assert waiting is None
+            continue
+        assert waiting is not None
+        assert (
+            0
+            <= waiting.pinned_bytes
+            <= waiting.weights_bytes
+            <= sum(part.weight_bytes for part in record.workload.parts.values())
+        )
+        assert (waiting.pinned_bytes > 0) == (optimization == "group_offload")
+
+
+def test_two_ways_at_once_are_an_outcome(experiment: Callable, tmp_path: Path) -> None:
+    words = ("execution=simulate", "device.name=cuda", STEPS, f"output_dir={tmp_path}")
+    record = experiment(*words, "optimization=[model_cpu_offload,group_offload]").run(lambda message: None)
+    assert record.outcome.status == "unsupported"
+    assert record.outcome.reason == "group_offload: model_cpu_offload moves this workload's weights already"
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "flux", "imagen", "parti", "muse", "make_a_video"])

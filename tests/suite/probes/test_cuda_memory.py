@@ -78,3 +78,11 @@ def test_what_earlier_runs_left_cached_is_not_this_generations(allocator: FakeAl
     with watched_by([memory]), stage("generate"):
         allocator.allocate(30)
     assert memory.tables()["memory_peaks"].to_pylist()[0]["reserved_bytes"] == 150
+
+
+def test_weights_that_travel_are_not_told_apart(allocator: FakeAllocator) -> None:
+    memory = CudaMemory(weights_bytes=None, device_bytes=lambda: None)
+    with watched_by([memory]), stage("generate"):
+        allocator.allocate(30)
+    (row,) = memory.tables()["memory_peaks"].to_pylist()
+    assert (row["weights_bytes"], row["activations_bytes"], row["allocated_bytes"]) == (None, None, 130)
