@@ -36,7 +36,7 @@ _KEYS = ["stage", "segment"]
 @lru_cache(maxsize=4)
 def estimates(runs: Runs) -> pd.DataFrame:
     """Rows of (run, machine, stage, segment): ``seconds`` in all, and by what limits them (``compute_s``, ``memory_s``,
-    ``launch_s``), ``flops`` and ``bytes``. Unknown seconds are NaN. Measured runs tell no bytes and have none.
+    ``launch_s``, ``link_s``), ``flops`` and ``bytes``. Unknown seconds are NaN. Measured runs tell no bytes and have none.
 
     Every run is on every known machine; its own replaces the known one of that name.
     """

@@ -5,15 +5,15 @@
 
 Seconds are those of `suite.roofline`. Common to all machines: what linear layers, fused attention and convolutions reach
 of a peak, what all operators reach of a bandwidth, and a kernel's latency. A machine multiplies its peaks' shares by a
-factor: a chip that promises more FLOP/s for its watts keeps less of its promise, so the factor follows peak over power, then its family,
-then the machine itself, each as far as there are latencies to tell (ridge regression: penalties stand for how much families
+factor: a chip that promises more FLOP/s for its watts keeps less of its promise, so the factor follows peak over power, then
+its family, then the machine itself, each as far as there are latencies to tell (ridge regression: penalties stand for how much families
 and machines of a family differ). A host's time for an operator is a machine's, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -73,14 +73,26 @@ def latency(
     kinds = np.array([CLASSES.index(kind) if kind in CLASSES else len(CLASSES) for kind in found.names])[found.kinds]
     calls = np.maximum(found.calls, 1e-9)
     each = [np.round(column / calls, 10) for column in (found.arithmetic_s, found.transfer_s, found.copies_s)]
-    _, group = np.unique(np.column_stack([*each, kinds, found.stages, found.calls > 0]), axis=0, return_inverse=True)
+    alike = np.column_stack([*each, kinds, found.stages, found.calls > 0, found.is_overlapped])
+    _, group = np.unique(alike, axis=0, return_inverse=True)
     group = group.ravel()
     first = np.zeros(group.max() + 1, np.int64)
     first[group] = np.arange(len(group))
     arithmetic, transfer, copies, number = (
         np.bincount(group, column) for column in (found.arithmetic_s, found.transfer_s, found.copies_s, found.calls)
     )
-    merged = Demands(arithmetic, transfer, copies, number, kinds[first], (*CLASSES, "other"), found.stages[first])
+    merged = replace(
+        found,
+        arithmetic_s=arithmetic,
+        transfer_s=transfer,
+        copies_s=copies,
+        link_s=np.bincount(group, found.link_s),
+        is_overlapped=found.is_overlapped[first],
+        calls=number,
+        kinds=kinds[first],
+        names=(*CLASSES, "other"),
+        stages=found.stages[first],
+    )
     return Latency(name, model, machine, seconds, merged, weight)
 
 

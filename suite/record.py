@@ -86,6 +86,14 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True):
     gpu: DeviceState | None = None
 
 
+class HostMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the host's memory holds of a workload's weights, beside the device's, between two generations."""
+
+    weights_bytes: int
+    pinned_bytes: int
+    """Of these, in pages that stay where they are (page-locked), from which a device copies by itself."""
+
+
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """One configuration whose trials were interleaved with the others' in this run.
 
@@ -95,6 +103,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     optimizations: list[Applied] = []
+    host_memory: HostMemory | None = None
+    """None: nothing is offloaded."""
     outcome: Outcome = Outcome(status="ok")
     num_warmup_trials: int = 0
     steady: bool | None = None

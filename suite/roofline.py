@@ -8,7 +8,9 @@ With efficiencies of 1, no latency and no temporaries this bounds the time from 
 10.1145/1498765.1498785, for every operator by itself, nothing kept in a cache between two). A calibration
 (`suite.calibration`, `suite.latency_fit`) puts in what a machine really reaches. The host launches ahead of the device, so
 what it takes counts by stage: where its launches take longer than all the stage's kernels, the device waits for it, and the
-rows whose kernels are shorter than their launches share that wait. Needs neither torch nor Hydra.
+rows whose kernels are shorter than their launches share that wait. Copies between host and device move at the link's
+bandwidth; those on a stream of their own take only what they take longer than their stage's kernels. Needs neither torch nor
+Hydra.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from suite.attribution.taxonomy import HOST_LINK, HOST_TO_DEVICE_OVERLAPPED
 from suite.machine import Efficiency, Machine
 from suite.tensor_cores import NO_TF32, Tf32
 
@@ -30,7 +33,8 @@ MATRIX_CLASSES = frozenset({"convolution", "linear", "attention"})
 """Classes that matrix units compute; all others are bound by memory."""
 PRODUCTS = frozenset({"aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"})
 """Attention that is written out is made of these, and they reach what a linear layer's do."""
-BOUNDS = ("compute", "memory", "launch")
+BOUNDS = ("compute", "memory", "launch", "link")
+"""What a row can be limited by; the last is the link between host and device."""
 WORK = ("operator", "operator_class", "precision", "calls", "flops", "bytes_read", "bytes_written")
 COLUMNS = ("stage", *WORK, "tile_flops", "copied_bytes")
 """Columns of an operator table that an estimate needs."""
@@ -46,6 +50,10 @@ class Demands:
     """Bytes over the bandwidth."""
     copies_s: Floats
     """Temporaries, written and read, over the bandwidth."""
+    link_s: Floats
+    """Bytes between host and device over that link's bandwidth."""
+    is_overlapped: npt.NDArray[np.bool_]
+    """Whether such a copy is on a stream of its own."""
     calls: Floats
     kinds: Codes
     """Whose efficiency counts: an index into `names`."""
@@ -55,24 +63,23 @@ class Demands:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of every row: seconds (NaN where they cannot be known), those of them in which the device waits for the host, and whether
-    arithmetic limits its kernel, and not memory."""
+    """Of every row: seconds (NaN where they cannot be known), those of them in which the device waits for the host, and what
+    limits the rest, an index into `BOUNDS`."""
 
     seconds: Floats
     waiting: Floats
-    is_arithmetic: npt.NDArray[np.bool_]
+    limit: npt.NDArray[np.int8]
 
     @property
     def bound(self) -> npt.NDArray[np.int8]:
         """The index into `BOUNDS` of what most of a row's time is limited by."""
-        kernel = np.where(self.is_arithmetic, 0, 1)
-        return np.where(self.waiting > self.seconds / 2, 2, kernel).astype(np.int8)
+        return np.where(self.waiting > self.seconds / 2, BOUNDS.index("launch"), self.limit).astype(np.int8)
 
     def limited_by(self, bound: str) -> Floats:
         """Seconds of every row that one of `BOUNDS` limits; unknown ones stay unknown."""
         if bound == "launch":
             return self.waiting
-        is_it = self.is_arithmetic if bound == "compute" else ~self.is_arithmetic
+        is_it = self.limit == BOUNDS.index(bound)
         return np.where(is_it | np.isnan(self.seconds), self.seconds - self.waiting, 0.0)
 
 
@@ -99,8 +106,11 @@ def estimate(
         for field in Efficiency.__struct_fields__
     )
     device = device_s(needed, compute, memory, latency)
+    device = device * exposed(needed, device, times)
     waiting = waits_s(needed, device, launch_overhead_s(machine), times)
-    return Estimate(device + waiting, waiting, needed.arithmetic_s / compute > needed.transfer_s / memory)
+    is_arithmetic = needed.arithmetic_s / compute > needed.transfer_s / memory
+    limit = np.where(needed.link_s != 0, BOUNDS.index("link"), np.where(is_arithmetic, 0, 1)).astype(np.int8)
+    return Estimate(device + waiting, waiting, limit)
 
 
 def launch_overhead_s(machine: Machine) -> float:
@@ -112,7 +122,22 @@ def launch_overhead_s(machine: Machine) -> float:
 def device_s(needed: Demands, compute: Floats, memory: Floats, latency: Floats) -> Floats:
     """Seconds of every row on the device, at efficiencies and with latencies of its own."""
     kernel = np.maximum(needed.arithmetic_s / compute, needed.transfer_s / memory)
-    return kernel + needed.copies_s / memory + needed.calls * latency
+    return kernel + needed.copies_s / memory + needed.link_s + needed.calls * latency
+
+
+def exposed(needed: Demands, device: Floats, times: npt.NDArray[np.int64] | None = None) -> Floats:
+    """Of every row the share of its time in which nothing else runs: of copies on a stream of their own, what they take longer
+    than their stage's kernels."""
+    if not needed.is_overlapped.any():
+        return np.ones(len(device))
+    weight = np.ones(len(device)) if times is None else times
+    seconds = np.nan_to_num(device) * weight
+    copies, kernels = (
+        np.bincount(needed.stages, np.where(chosen, seconds, 0.0))
+        for chosen in (needed.is_overlapped, ~needed.is_overlapped)
+    )
+    share = np.divide(np.maximum(copies - kernels, 0.0), copies, out=np.ones(len(copies)), where=copies > 0)
+    return np.where(needed.is_overlapped, share[needed.stages], 1.0)
 
 
 def waits_s(needed: Demands, device: Floats, overhead_s: float, times: npt.NDArray[np.int64] | None = None) -> Floats:
@@ -143,10 +168,18 @@ def demands(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32) -> 
     copied = np.zeros(len(flops)) if is_bound else np.nan_to_num(_numbers(rows, "copied_bytes"))
     bandwidth = machine.bandwidth_bytes_per_s or np.nan
     kinds, names = _kinds(rows)
+    operators, operator_names = _codes(rows["operator"])
+    is_link, is_overlapped = (
+        np.array([name in chosen for name in operator_names], bool)[operators]
+        for chosen in (HOST_LINK, {HOST_TO_DEVICE_OVERLAPPED})
+    )
+    link = machine.host_bandwidth_bytes_per_s or np.nan
     return Demands(
         np.where(flops == 0, 0.0, arithmetic),
-        moved / bandwidth,
+        np.where(is_link, 0.0, moved / bandwidth),
         2 * copied / bandwidth,
+        np.where(is_link, _numbers(rows, "bytes_read") / link, 0.0),
+        is_overlapped,
         calls,
         kinds,
         names,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from suite.offload import Offload
     from suite.slicing.recipe import Recipe
 
 FAMILIES = ("diffusion_pixel", "diffusion_latent", "transformer_masked", "transformer_autoregressive", "language")
@@ -139,6 +140,8 @@ class Workload(ABC):
     """The modules that do the work, by name (`PARTS`)."""
     notes: Sequence[str] = ()
     """What a reader of the numbers must know, one sentence each."""
+    offload: Offload | None = None
+    """Which weights are not on the device all the time; an optimization's, None where all are."""
     slicing_recipes: Mapping[type, Recipe] = MappingProxyType({})
     """How modules of this workload's own compute slice by slice, by class; `suite.optimizations` knows those of diffusers."""
 

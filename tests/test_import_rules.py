@@ -61,6 +61,7 @@ FLOORS = (
             "suite/record_folder.py",
             "suite/record_tables.py",
             "suite/workload.py",
+            "suite/offload.py",
             "suite/environment.py",
             "suite/nvml.py",
             "suite/machine_load.py",

@@ -30,6 +30,13 @@ ATTENTION_PARTS = ("core", "projection")
 
 SOFTMAX = "aten::_softmax"
 
+HOST_TO_DEVICE, DEVICE_TO_HOST = "Memcpy HtoD", "Memcpy DtoH"
+"""What a simulation calls copies of weights over the link between host and device, as CUDA's profiler does."""
+HOST_TO_DEVICE_OVERLAPPED = "Memcpy HtoD (own stream)"
+"""The first on a stream of its own, while kernels run on another."""
+HOST_LINK = frozenset({HOST_TO_DEVICE, DEVICE_TO_HOST, HOST_TO_DEVICE_OVERLAPPED})
+"""Rows of an operator table that move their bytes over that link, not through the device's memory alone."""
+
 ATTENTION_KERNELS: Mapping[str, str] = {
     "aten::_scaled_dot_product_flash_attention": "flash",
     "aten::_scaled_dot_product_flash_attention_for_cpu": "flash",

@@ -26,6 +26,7 @@ from suite.execution.facts import outcome_of, workload_facts
 from suite.execution.torch_settings import torch_settings
 from suite.experiment import Experiment, Result
 from suite.machine_load import num_cores
+from suite.offload import measured_host_memory
 from suite.planner import planned
 from suite.probes.contract import Observation
 from suite.probes.latency import StageTimes
@@ -145,7 +146,9 @@ def _keep_applicable_arms(subject: Subject, findings: _Findings) -> None:
     for arm in arms:
         try:
             with subject.configured(arm) as applied:
-                findings.arms.append(Arm(name=arm, optimizations=applied))
+                workload = subject.workload
+                waiting = None if workload.offload is None else measured_host_memory(workload)
+                findings.arms.append(Arm(name=arm, optimizations=applied, host_memory=waiting))
         except (NotApplicableError, UnsupportedError) as error:
             findings.arms.append(Arm(name=arm, outcome=outcome_of(error)))
             if arm == STACK:

@@ -21,6 +21,7 @@ from suite.errors import ConfigError
 from suite.execution.facts import outcome_of, workload_facts
 from suite.execution.torch_settings import torch_settings
 from suite.experiment import Experiment, Result
+from suite.offload import planned_host_memory
 from suite.optimizations.contract import as_applied
 from suite.planner import planned
 from suite.probes.attention import disagreements
@@ -78,7 +79,8 @@ def _simulate(experiment: Experiment, say: Callable[[str], None], facts: dict[st
             applied.append(as_applied(name, optimization, handle))
         for probe in experiment.probes.values():
             facts |= getattr(probe, "simulated_facts", {})
-        facts["arms"] = [Arm(name="stack", optimizations=applied)]
+        waiting = None if workload.offload is None else planned_host_memory(workload.offload)
+        facts["arms"] = [Arm(name="stack", optimizations=applied, host_memory=waiting)]
         found = simulate(
             workload,
             device=experiment.placement.device,

@@ -37,11 +37,11 @@ class CudaMemory:
     """A watcher that reads the allocator at every edge.
 
     Args:
-        weights_bytes: held by the workload's parts, told apart from activations.
+        weights_bytes: held by the workload's parts, told apart from activations; None where they are not held all the time.
         device_bytes: tells what the process holds on the device, or None where nobody knows.
     """
 
-    weights_bytes: int
+    weights_bytes: int | None
     device_bytes: Callable[[], int | None]
     _open: list[str] = field(default_factory=list)
     _edges: list[_Edge] = field(default_factory=list)
@@ -122,7 +122,7 @@ class CudaMemory:
                 {
                     "stage": stage,
                     "weights_bytes": self.weights_bytes,
-                    "activations_bytes": allocated - self.weights_bytes,
+                    "activations_bytes": None if self.weights_bytes is None else allocated - self.weights_bytes,
                     "allocated_bytes": allocated,
                     "reserved_bytes": max(edge.peak_reserved for edge in covered),
                     "num_alloc_retries": sum(edge.retries for edge in covered),

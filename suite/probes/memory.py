@@ -53,7 +53,10 @@ def _observe_cuda(subject: Subject) -> tuple[dict[str, pa.Table], float]:
             device_bytes = stack.enter_context(nvml.opened(gpu_uuid())).process_bytes
         except UnavailableError:
             device_bytes = _unknown
-        watcher = CudaMemory(storage_bytes(subject.workload.parts.values()), device_bytes)
+        workload = subject.workload
+        # Of weights that travel, what is on the device changes from moment to moment.
+        weights = storage_bytes(workload.parts.values()) if workload.offload is None else None
+        watcher = CudaMemory(weights, device_bytes)
         watched_s = subject.timed_generation([watcher])
     return watcher.tables(), watched_s
 

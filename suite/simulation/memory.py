@@ -30,7 +30,7 @@ class LiveMemory:
 
     _held: dict[int, _Held] = field(default_factory=dict)
     _weights: dict[int, _Held] = field(default_factory=dict)
-    """Held from the start. There are many and they rarely go, so they are looked at between calls only."""
+    """Held from the start. There are many and they rarely go: they are looked at between calls and when some are exchanged."""
     _ids: list[int] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
     _bytes: dict[int, int] = field(default_factory=dict)
@@ -67,6 +67,23 @@ class LiveMemory:
         self._weights.update(self._held)
         self._held.clear()
 
+    def know(self, tensors: Iterable[torch.Tensor]) -> None:
+        """These are there, and not on the device: they are counted when they are brought."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            self._weights[storage._cdata] = _Held(StorageWeakRef(storage), ())
+
+    def bring(self, sizes: Iterable[int]) -> tuple[int, ...]:
+        """Allocate so much for tensors that come to the device; returns the blocks, to be dropped when they go."""
+        self.sweep()
+        return tuple(self._allocate(size) for size in sizes if size)
+
+    def drop(self, blocks: Iterable[int]) -> None:
+        """Free what was brought."""
+        self.sweep()
+        for block in blocks:
+            self._free(block)
+
     def keep(self, num_bytes: int) -> None:
         """Allocate this much for good."""
         if num_bytes:
@@ -75,6 +92,11 @@ class LiveMemory:
     def sweep(self) -> None:
         """Free what nobody holds any more."""
         self._sweep(self._held)
+
+    def sweep_weights(self) -> None:
+        """Free weights that nobody holds any more."""
+        self.sweep()
+        self._sweep(self._weights)
 
     def _sweep(self, among: dict[int, _Held]) -> None:
         is_gone = torch.UntypedStorage._expired  # type: ignore[attr-defined]  # what StorageWeakRef.expired comes to, sooner
@@ -87,8 +109,7 @@ class LiveMemory:
 
     def cut(self) -> Events:
         """The events since the last cut."""
-        self.sweep()
-        self._sweep(self._weights)
+        self.sweep_weights()
         events = in_order(Events(np.array(self._ids, np.int64), np.array(self._sizes, np.int64)))
         self._ids, self._sizes = [], []
         return events

@@ -38,12 +38,12 @@ class ShortOfMemory:
     """The most that is reserved where the device has just what is missing."""
 
 
-def memory_tables(found: Sequence[Segment], weights_bytes: int, allocator: CachingAllocator) -> MemoryTables:
+def memory_tables(found: Sequence[Segment], weights_bytes: int | None, allocator: CachingAllocator) -> MemoryTables:
     """What a generation's memory was.
 
     Args:
         found: what happened, in order, weights included.
-        weights_bytes: that the parts hold.
+        weights_bytes: that the parts hold; None where they do not hold them all the time.
         allocator: of the device, new. Where its memory runs out the tables go on as on a device with as much more.
     """
     lengths = np.array([len(segment.events.sizes) for segment in found])
@@ -147,7 +147,7 @@ def _time_line(segments: Sequence[Segment], owner: Ints, allocated: Ints, reserv
     return _table("memory", columns, len(kept))
 
 
-def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, run: _Run, weights_bytes: int) -> pa.Table:
+def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, run: _Run, weights_bytes: int | None) -> pa.Table:
     """Of each stage, the level at which it began included."""
     starts = np.searchsorted(owner, np.arange(len(segments)))
     ends = np.append(starts[1:], len(owner))
@@ -158,12 +158,12 @@ def _peaks(segments: Sequence[Segment], owner: Ints, allocated: Ints, run: _Run,
             slice(max(start - 1, 0), end)
             for start, end in zip(starts[inside].tolist(), ends[inside].tolist(), strict=True)
         ]
-        peak = max((int(allocated[span].max(initial=0)) for span in ranges), default=weights_bytes)
+        peak = max((int(allocated[span].max(initial=0)) for span in ranges), default=weights_bytes or 0)
         rows.append(
             {
                 "stage": stage,
                 "weights_bytes": weights_bytes,
-                "activations_bytes": peak - weights_bytes,
+                "activations_bytes": None if weights_bytes is None else peak - weights_bytes,
                 "allocated_bytes": peak,
                 "reserved_bytes": max(int(run.reserved[span].max(initial=0)) for span in ranges),
                 "num_alloc_retries": int(run.retries[inside].sum()),

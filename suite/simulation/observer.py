@@ -89,6 +89,16 @@ class Observer(TorchDispatchMode):
         )
         return lambda: [handle.remove() for handle in handles]
 
+    @contextmanager
+    def on_host(self) -> Iterator[None]:
+        """What runs in this block runs on a CPU, by its kernels and in its memory: nothing is allocated on the device."""
+        before = self.device, self.memory, self.operators
+        self.device, self.memory, self.operators = "cpu", LiveMemory(), KnownOperators(self.operators.mode)
+        try:
+            yield
+        finally:
+            self.device, self.memory, self.operators = before
+
     def owns(self, hook: Any) -> bool:
         """Whether a hook of a module is this observer's, which tells modules apart and does nothing else."""
         return hook in self._hooks

@@ -53,8 +53,16 @@ def make_fake(parts: Iterable[nn.Module], mode: FakeTensorMode) -> None:
 
 
 @contextmanager
-def sealed_modules(mode: FakeTensorMode, around: SealedCall, within: InnerCall | None = None) -> Iterator[None]:
-    """While this block runs, outermost calls of modules with fake weights go through `around`, and inner ones `within`."""
+def sealed_modules(
+    mode: FakeTensorMode,
+    around: SealedCall,
+    within: InnerCall | None = None,
+    converted: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """While this block runs, outermost calls of modules with fake weights go through `around`, and inner ones `within`.
+
+    `converted` is called whenever a module has exchanged its weights for others.
+    """
     plain_call = nn.Module.__call__
     inside = False
 
@@ -82,11 +90,13 @@ def sealed_modules(mode: FakeTensorMode, around: SealedCall, within: InnerCall |
         finally:
             inside = False
 
-    def converted(self: nn.Module, fn: Callable[..., Any], recurse: bool = True) -> nn.Module:
-        return _converted(self, mode, plain_apply, fn, recurse)
+    def converting(self: nn.Module, fn: Callable[..., Any], recurse: bool = True) -> nn.Module:
+        module = _converted(self, mode, plain_apply, fn, recurse)
+        converted()
+        return module
 
     nn.Module.__call__, plain_apply = sealed_call, nn.Module._apply
-    nn.Module._apply = converted
+    nn.Module._apply = converting
     try:
         yield
     finally:

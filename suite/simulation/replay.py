@@ -83,13 +83,13 @@ class Replay:
         with unobserved(), self.mode:
             return torch.empty(shape, dtype=dtype)
 
-    def describe(self, module: nn.Module, args: Any, kwargs: Any) -> Call:
-        """What a call is known by. To be asked before the call itself, which lengthens its cache."""
+    def describe(self, module: nn.Module, args: Any, kwargs: Any, beside: Hashable = None) -> Call:
+        """What a call is known by, `beside` included. To be asked before the call itself, which lengthens its cache."""
         leaves = tuple(_leaf(leaf) for leaf in tree_leaves((args, sorted(kwargs.items(), key=lambda item: item[0]))))
         lengths = [cache.get_seq_length() for cache in _caches((args, kwargs))]
         length = lengths[0] if lengths else 0
         # An empty cache is a case of its own: nothing is concatenated, and cross-attention fills its keys.
-        signature = (id(module), call_variant(module), bool(length), *leaves)
+        signature = (id(module), call_variant(module), beside, bool(length), *leaves)
         return Call(signature, length, [outline(items) for items in lists_in((args, kwargs))])
 
     def _extrapolate(self, known: dict[int, Known], length: int) -> Known | None:

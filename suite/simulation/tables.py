@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +29,12 @@ class Simulation:
     operators_without_flops: list[str]
 
 
-def simulation_tables(found: Sequence[Segment], weights_bytes: int, allocator: CachingAllocator) -> Simulation:
+def simulation_tables(found: Sequence[Segment], weights_bytes: int | None, allocator: CachingAllocator) -> Simulation:
     """Operators grouped by stage, step and row, in order of first appearance; attention calls and memory in time order.
 
     Args:
         found: what happened, in order.
-        weights_bytes: that the parts hold.
+        weights_bytes: that the parts hold; None where they do not hold them all the time.
         allocator: of the device that is simulated, new.
     """
     steps = [segment.step for segment in found if segment.step is not None]
@@ -89,6 +89,16 @@ def _operator_table(places: list[Place], rows: list[RowKey], groups: Ints, sums:
     return pa.table(
         [columns.get(name, pa.nulls(len(groups), schema.field(name).type)) for name in schema.names], schema
     )
+
+
+def without_bytes(operators: pa.Table, paths: Collection[str]) -> pa.Table:
+    """The operators, of which those inside these modules move no bytes of the device: how many the host moves is not known."""
+    modules = operators.column("module").to_pylist()
+    elsewhere = np.array([any(f"{module}.".startswith(f"{path}.") for path in paths) for module in modules], bool)
+    for name in ("bytes_read", "bytes_written"):
+        index = operators.schema.get_field_index(name)
+        operators = operators.set_column(index, name, pa.array(operators.column(name).to_numpy(), mask=elsewhere))
+    return operators
 
 
 def _spread(values: Sequence[object], index: Ints, kind: pa.DataType) -> pa.Array:

@@ -33,8 +33,8 @@ class Cost(NamedTuple):
     num_unknown: int
     bytes_read: int
     bytes_written: int
-    tile_flops: int
-    copied_bytes: int
+    tile_flops: int = 0
+    copied_bytes: int = 0
 
 
 class AttentionCall(NamedTuple):

@@ -10,6 +10,7 @@ from reports.claims.claim import Claim, Source
 from reports.claims.evidence import Reading
 from reports.published_gpu import BAND, GIB, PANELS, published_gpu, quantity_of
 from suite.published_gpu import published_rows
+from suite.units import is_number
 
 if TYPE_CHECKING:
     from reports.claims.evidence import Evidence
@@ -52,7 +53,7 @@ def _check(quantity: str, evidence: Evidence, case: str) -> Iterator[Reading]:
     size = UNITS[PANELS[quantity]][1]
     for row in () if frame.empty else frame[(frame["id"] == case) & frame["run_id"].isin(own)].to_dict("records"):
         unseen = row["left_out_ratio"]
-        ratio = row["ratio"] if unseen is None or unseen != unseen else unseen
+        ratio = unseen if is_number(unseen) else row["ratio"]
         yield Reading(
             value=ratio * row["published"] / size,
             basis=evidence.time_basis if quantity in ("latency", "energy") else evidence.memory_basis,

@@ -92,3 +92,11 @@ def test_retries_are_those_of_the_stage_in_which_the_device_was_full(allocator: 
         allocator.retries += 1
     rows = memory.tables()["memory_peaks"].to_pylist()
     assert {row["stage"]: row["num_alloc_retries"] for row in rows} == {"generate": 3, "denoise_step": 0, "decode": 2}
+
+
+def test_weights_that_travel_are_not_told_apart(allocator: FakeAllocator) -> None:
+    memory = CudaMemory(weights_bytes=None, device_bytes=lambda: None)
+    with watched_by([memory]), stage("generate"):
+        allocator.allocate(30)
+    (row,) = memory.tables()["memory_peaks"].to_pylist()
+    assert (row["weights_bytes"], row["activations_bytes"], row["allocated_bytes"]) == (None, None, 130)
