@@ -21,15 +21,16 @@ class RowSweeper(BasicSweeper):
     """
 
     def __init__(self, rows: str | None, select: Any, max_batch_size: int | None, params: Any = None) -> None:
-        from suite.published_gpu import chosen_rows, runs
-
         super().__init__(max_batch_size, params)
-        self.runs = runs(chosen_rows(rows, select))
+        self.rows, self.select = rows, select
 
     def split_arguments(  # type: ignore[override]  # Hydra's is static, and is called on the instance
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """One batch after another of the rows' runs; what was typed comes last and so is what counts."""
+        from suite.published_gpu import chosen_rows, runs
+
+        own = runs(chosen_rows(self.rows, self.select))
         typed = [words for batch in BasicSweeper.split_arguments(overrides, None) for words in batch]
-        jobs = [[*run, *words] for words in typed for run in self.runs]
+        jobs = [[*run, *words] for words in typed for run in own]
         return [list(batch) for batch in self.split_overrides_to_chunks(jobs, max_batch_size)] if jobs else []

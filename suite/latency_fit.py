@@ -3,11 +3,11 @@
     published latencies + simulated operators of the same runs --fit--> efficiencies, machines' factors, hosts --> a calibration
     for every machine, those that nobody measured included, with the error on models and on machines that were left out
 
-Seconds are those of `suite.roofline`. Common to all machines: what linear layers, fused attention and convolutions reach
-of a peak, what all operators reach of a bandwidth, and a kernel's latency. A machine multiplies its peaks' shares by a
-factor: a chip that promises more FLOP/s for its watts keeps less of its promise, so the factor follows peak over power, then
-its family, then the machine itself, each as far as there are latencies to tell (ridge regression: penalties stand for how much families
-and machines of a family differ). A host's time for an operator is a machine's, too.
+Seconds are those of `suite.roofline`. Common to all machines: what linear layers, fused attention and convolutions reach of a
+peak, what all operators reach of a bandwidth, and a kernel's latency. A machine multiplies its peaks' shares by a factor: a
+chip that promises more FLOP/s for its watts keeps less of its promise, so the factor follows peak over power, then its
+family, then the machine itself, each as far as there are latencies to tell (ridge regression: penalties stand for how much
+families and machines of a family differ). A host's time for an operator is a machine's, too.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ CEILING = 0.97
 """No class reaches more of a peak."""
 FAMILY_SPREAD, MACHINE_SPREAD, HOST_SPREAD = 0.3, 0.1, 0.4
 """Standard deviations that the penalties stand for, of logarithms."""
+DELAY_SPREAD = 0.5
+"""The same of a kernel's latency and a host's time around `START`: latencies that no small kernel holds up do not tell them."""
 ERROR_SPREAD = 0.1
 """Of a latency's logarithm: errors beyond it count linearly (soft L1), so that no odd row bends the fit."""
 START = {"linear": 0.75, "attention": 0.4, "convolution": 0.35, "memory": 0.85, "latency_s": 3e-6, "overhead_s": 25e-6}
@@ -172,12 +174,12 @@ def fit(latencies: Sequence[Latency]) -> Fit:
         found = unpacked(vector)
         errors = np.array([np.log(found.seconds(one) / one.seconds) for one in latencies]) / ERROR_SPREAD
         robust = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1))
-        _, _, _, _, _, family, machine, host = np.split(vector, np.cumsum(sizes)[:-1])
-        return np.concatenate(
-            [weights * robust, family / FAMILY_SPREAD, machine / MACHINE_SPREAD, host / HOST_SPREAD,
-             (vector[: len(CLASSES)] - start[: len(CLASSES)]) / 1.0]
-        )  # fmt: skip
+        family, machine, host = np.split(vector, np.cumsum(sizes)[:-1])[5:]
+        common = (vector[: len(spreads)] - start[: len(spreads)]) / spreads
+        penalties = (common, family / FAMILY_SPREAD, machine / MACHINE_SPREAD, host / HOST_SPREAD)
+        return np.concatenate([weights * robust, *penalties])
 
+    spreads = np.array([*np.ones(len(CLASSES) + 1), DELAY_SPREAD, DELAY_SPREAD])
     start = np.concatenate([np.log([START[name] for name in (*CLASSES, *BOUNDS)]), [-0.5], np.zeros(sum(sizes[5:]))])
     low, high = np.full(len(start), -5.0), np.full(len(start), 5.0)
     low[: len(CLASSES)], high[: len(CLASSES)] = np.log(SHARES)

@@ -174,19 +174,22 @@ def beside(rows: Iterable[Row], commands: Mapping[Path, str]) -> dict[str, Path]
     found = {}
     for row in rows:
         own = frozenset(row.overrides()) if row.sim is not None else frozenset()
-        fitting = {path: len(words - own) for path, words in typed.items() if own and _expresses(words, own)}
+        besides = {path: _besides(words - own) for path, words in typed.items() if own and own <= words}
+        named = {word.split("=")[0] for word in own}
+        # What a row leaves open of its request may be typed: it is the workload's default, or a run without it is there, too.
+        fitting = {
+            path: len(keys)
+            for path, keys in besides.items()
+            if all(key.startswith("request.") and key not in named for key in keys)
+        }
         if fitting:
             found[row.id] = min(fitting, key=lambda path: fitting[path])
     return found
 
 
-def _expresses(typed: frozenset[str], own: frozenset[str]) -> bool:
-    """Whether a run that was started by some words is what a row's own would start: none is missing, and none that was typed
-    besides changes the run. What a row leaves open of its request may be typed: it is the workload's default, or else a run
-    without it is there, too."""
-    named = {word.split("=")[0] for word in own}
-    besides = [word.split("=")[0] for word in typed - own]
-    return own <= typed and all(key in NEUTRAL or (key.startswith("request.") and key not in named) for key in besides)
+def _besides(words: Iterable[str]) -> list[str]:
+    """Keys among the words that change a run."""
+    return [key for key in (word.split("=")[0] for word in words) if key not in NEUTRAL]
 
 
 def machine_of(row: Row) -> Machine:

@@ -69,6 +69,7 @@ FLOORS = (
             "suite/peaks.py",
         ),
         *("suite/machine.py", "suite/roofline.py", "suite/calibration.py", "suite/estimates.py"),
+        *("suite/latency_fit.py", "suite/published_gpu.py"),
         *("suite/ending.py", "suite/sweep.py"),
     ),
     ("suite/optimizations", "suite/protocol.py"),

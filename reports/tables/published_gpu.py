@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 SECTION, ORDER = "cost", 40
 TITLE = "Published GPU measurements"
 CAPTION = (
-    "Every published measurement of which the run was simulated. Ratios: our number over the published one. Model left out: the "
-    "ratio of a time whose calibration had not seen the model; the plain ratio of a time is one that it was fitted to. A peak is "
-    "fitted to nothing. Sure: of the settings, by which a row is simulated; low where its source does not tell them. Device: "
-    "what a driver reports, reserved memory and the process's context."
+    "Every published measurement of which the run was simulated. Ratios: our number over the published one. Model left "
+    "out: the ratio of a time whose calibration had not seen the model; the plain ratio of a time is one that it was "
+    "fitted to. A peak is fitted to nothing. Sure: of the settings, by which a row is simulated; low where its source "
+    "does not tell them. Device: what a driver reports, reserved memory and the process's context."
 )
 
 
