@@ -125,7 +125,8 @@ def test_estimates_are_what_was_fitted() -> None:
     plain = made["plain"]
     assert plain.power_share == 0.9
     assert len(plain.runs) == len(plain.errors) == 6
-    assert plain.relative_error == pytest.approx(np.median(np.abs(list(left_out(latencies, lambda one: one.model).values()))), abs=1e-3)  # fmt: skip
+    errors = list(left_out(latencies, lambda one: one.model).values())
+    assert plain.relative_error == pytest.approx(np.median(np.abs(errors)), abs=1e-3)
 
 
 def test_a_machine_that_nobody_measured_says_so() -> None:
