@@ -90,7 +90,8 @@ def test_every_simulated_study_has_a_second_command(swept: Callable) -> None:
     simulated = {
         path.stem for path in STUDIES if swept(f"study={path.stem}").hydra.runtime.choices.execution == "simulate"
     }
-    assert simulated == SECOND.keys() - {"streamlined_table_2"}
+    of_machines = {"published_gpu"}  # what it is held against was measured elsewhere
+    assert simulated == (SECOND.keys() | of_machines) - {"streamlined_table_2"}
 
 
 @pytest.mark.parametrize("study", MEASURED)

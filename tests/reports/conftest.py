@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from reports.exhibits import FigureExhibit, TableExhibit, figures, tables
 from reports.loading import load
 from reports.runs import Runs
+from suite.estimates import known_machines
 from tests.reports.synthetic import make_study
 
 
@@ -32,3 +34,13 @@ def drawn(runs: Runs) -> dict[str, FigureExhibit]:
 @pytest.fixture(scope="session")
 def built(runs: Runs) -> dict[str, TableExhibit]:
     return {table.name: table for table in tables(runs)}
+
+
+@pytest.fixture(scope="module")
+def rooflines() -> Iterator[None]:
+    """Machines without the calibrations that they come with, so that times can be worked out by hand."""
+    known_machines.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("suite.machine.published_calibrations", dict)
+        yield
+    known_machines.cache_clear()

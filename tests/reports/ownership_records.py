@@ -27,10 +27,11 @@ def save_simulated(
     peak_gb: float | None = 20,
     precision: str = "float16",
     short_on: Machine | None = None,
+    machine: Machine | None = None,
 ) -> Path:
     """A simulated run of a toy: so many seconds of an A100's convolutions, in so much memory.
 
-    It ran out of memory on the machine `short_on`.
+    It ran out of memory on the machine `short_on`; else it was for `machine`, if one is named.
     """
     name = "+".join(stack) or "out_of_the_box"
     row = {"stage": "denoise_step", "step": 0, "module": "denoiser.x", "operator": "aten::convolution", "calls": 1,
@@ -41,8 +42,9 @@ def save_simulated(
         tables["memory_peaks"] = [{"stage": "generate", "allocated_bytes": round(peak_gb * GB), "weights_bytes": GB}]
     config = {"optimization": {each: {} for each in stack}, "device": {"precision": precision}}
     facts: dict[str, Any] = {"config": config, "request": {"batch_size": 2}}
+    if (named := short_on or machine) is not None:
+        facts |= {"environment": {"machine": msgspec.to_builtins(named)}}
     if short_on is not None:
-        facts |= {"environment": {"machine": msgspec.to_builtins(short_on)}}
         facts |= {"outcome": Outcome(status="oom", reason="1 GiB more")}
     return _save(folder, f"simulated-{name}", "simulate", tables, **facts)
 

@@ -9,10 +9,13 @@ import msgspec
 import pytest
 
 from reports import load
-from reports.cost_of_ownership import costs, machines_by_price, price_notes, short_name
+from reports.cost_of_ownership import NO_BOUND, costs, machines_by_price, price_notes, short_name
 from suite.estimates import known_machines
+from suite.machine import Calibration
 from suite.record import Energy, Outcome
 from tests.reports.ownership_records import GB, save_measured, save_simulated
+
+pytestmark = pytest.mark.usefixtures("rooflines")
 
 A100, T4, H200, TURING = "NVIDIA A100 80GB SXM", "NVIDIA T4", "NVIDIA H200 141GB SXM", "NVIDIA GeForce RTX 2080 Ti"
 
@@ -22,6 +25,16 @@ def only(folder: Path) -> dict[Any, Any]:
     return row
 
 
+def test_energy_of_a_calibrated_time_is_an_estimate(tmp_path: Path) -> None:
+    told = Calibration(
+        machine=A100, efficiencies={}, runs=["x"], relative_error=0.1, largest_relative_error=0.2, power_share=0.75
+    )
+    machine = msgspec.structs.replace(known_machines()["a100_80gb"], calibration=told)
+    row = costs(load(save_simulated(tmp_path, machine=machine))).set_index("machine").loc[A100]
+    assert row["kwh_per_1000"] == pytest.approx(0.75 * 0.2)
+    assert (row["basis"], row["energy_is"]) == ("estimated, calibrated", "estimated: 75 % of board power")
+
+
 def test_a_simulated_run_is_priced_on_every_machine(tmp_path: Path) -> None:
     frame = costs(load(save_simulated(tmp_path))).set_index("machine")
     row = frame.loc[A100]
@@ -29,7 +42,7 @@ def test_a_simulated_run_is_priced_on_every_machine(tmp_path: Path) -> None:
     assert row["seconds"] == pytest.approx(1.8)
     assert row["usd_per_1000"] == pytest.approx(0.695)
     assert row["kwh_per_1000"] == pytest.approx(0.2)
-    assert (row["basis"], row["energy_is"]) == ("estimated, roofline", "upper bound: board power")
+    assert (row["basis"], row["energy_is"]) == ("estimated, roofline", NO_BOUND)
     assert (row["fits"], row["item"]) == ("fits", "video")
     # The same arithmetic at 65 TFLOP/s would take longer on a T4, but 20 GB are more than its 16.
     assert frame.loc[T4, "fits"] == "does not fit"

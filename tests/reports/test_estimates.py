@@ -14,6 +14,8 @@ from suite.estimates import chosen_machine, known_machines
 from suite.machine import Calibration, Efficiency, Machine
 from tests.reports.simulated import ROWS, save_measured, save_simulated
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 
 def test_every_run_is_on_every_known_machine(tmp_path: Path) -> None:
     runs = load(save_simulated(tmp_path))
@@ -59,6 +61,6 @@ def test_measured_runs_have_no_estimates(tmp_path: Path) -> None:
 
 
 def test_words() -> None:
-    assert bound_words({"compute_s": 3.0, "memory_s": 1.0, "launch_s": 0.0}) == "compute (75 %)"
-    assert bound_words({"compute_s": 0.0, "memory_s": 0.0, "launch_s": 0.0}) is None
-    assert bound_words({"compute_s": float("nan"), "memory_s": 1.0, "launch_s": 0.0}) is None
+    assert bound_words({"compute_s": 3.0, "memory_s": 1.0, "launch_s": 0.0, "link_s": 0.0}) == "compute (75 %)"
+    assert bound_words({"compute_s": 0.0, "memory_s": 0.0, "launch_s": 0.0, "link_s": 0.0}) is None
+    assert bound_words({"compute_s": float("nan"), "memory_s": 1.0, "launch_s": 0.0, "link_s": 0.0}) is None

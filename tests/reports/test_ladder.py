@@ -20,6 +20,8 @@ from reports.tables import ladder as table
 from suite.record import Outcome, Sample
 from tests.reports.streamlined_records import SECOND, save_run
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 TIMES = "\N{MULTIPLICATION SIGN}"
 MATH, FLASH, SLICED, REHASHED = (
     ("baseline_attention",),

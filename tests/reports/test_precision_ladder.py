@@ -21,6 +21,8 @@ from suite.estimates import known_machines
 from suite.record import Outcome, Sample
 from tests.reports.streamlined_records import GIB, SECOND, save_run
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 TIMES = "\N{MULTIPLICATION SIGN}"
 UNSUPPORTED = Outcome(status="unsupported", reason="only compiling tells")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+import reports.claims.sources.published_gpu as claims
+import reports.figures.published_gpu as figure
+import reports.tables.published_gpu as table
 from reports.claims.assess import assessed
-from reports.claims.sources import published_gpu as claims
-from reports.figures import published_gpu as figure
 from reports.loading import load
 from reports.published_gpu import errors, published_gpu, quantity_of, summary
 from reports.runs import Runs
 from reports.style import house_style
-from reports.tables import published_gpu as table
 from tests.reports.published_records import ROWS, plain_machine, save_published
 
 GIB = 1 << 30

@@ -19,6 +19,8 @@ from reports.tables import streamlined_table_1 as table
 from suite.record import Outcome, Sample
 from tests.reports.streamlined_records import GIB, SECOND, save_run
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:

@@ -177,6 +177,25 @@ def test_a_faster_machine_is_never_slower(rows: list[dict[str, Any]], factor: fl
     assert fast.sum() <= slow.sum() * (1 + 1e-9)
 
 
+def test_copies_over_the_link_add_up_and_those_on_their_own_stream_hide() -> None:
+    """The link moves 10 bytes a second, the memory 100: bytes are counted on one side."""
+    linked = msgspec.structs.replace(TOY, host_bandwidth_bytes_per_s=10.0, launch_overhead_s=None)
+    copy = {"operator": "Memcpy HtoD", "operator_class": "data_movement", "bytes_read": 40, "bytes_written": 40}
+    own_stream = copy | {"operator": "Memcpy HtoD (own stream)"}
+    kernel = {"flops": 3000}
+    assert seconds(copy, kernel, machine=linked) == [4, 3]
+    assert seconds(own_stream, kernel, machine=linked) == [1, 3], "what it takes longer than the stage's kernels"
+    assert seconds(own_stream, {"flops": 5000}, machine=linked) == [0, 5]
+    elsewhere = kernel | {"stage": "decode"}
+    assert seconds(own_stream, elsewhere, machine=linked) == [4, 3], "nothing of its own stage hides it"
+    twice = estimate(table(own_stream, kernel), linked, times=np.array([2, 1]))
+    assert twice.seconds @ [2, 1] == pytest.approx(8)
+    found = estimate(table(copy, kernel), linked)
+    assert [BOUNDS[index] for index in found.bound] == ["link", "compute"]
+    assert found.limited_by("link").tolist() == [4, 0]
+    assert np.isnan(seconds(copy, machine=TOY)[0]), "a link that nobody stated"
+
+
 def test_tables_of_several_chunks_and_of_none() -> None:
     rows = pa.concat_tables([table({"flops": 1000}), table({"flops": 2000})])
     assert estimate(rows, TOY).seconds.tolist() == [1, 2]
@@ -185,7 +204,13 @@ def test_tables_of_several_chunks_and_of_none() -> None:
 
 
 def test_a_simulated_run_is_estimated_for_its_machine(experiment: Callable, tmp_path: Path) -> None:
-    overrides = ("execution=simulate", "machine=h200", "device.precision=bfloat16", f"output_dir={tmp_path}")
+    overrides = (
+        "execution=simulate",
+        "machine=h200",
+        "machine.calibration=null",
+        "device.precision=bfloat16",
+        f"output_dir={tmp_path}",
+    )
     found = announce(experiment(*overrides), rerun=False)
     assert found.environment["machine"]["name"] == "NVIDIA H200 141GB SXM"
     rows = record_folder.load_table(tmp_path / found.name, "operators").to_pandas()

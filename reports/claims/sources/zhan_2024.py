@@ -9,11 +9,13 @@ theirs exceeds contradicts nothing; sizes relative to the original are judged.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from reports.claims.claim import read_source
 from reports.claims.evidence import ORIGINAL, Case, Evidence, Reading
 from reports.claims.judge import band
 from reports.comparison import latencies
+from suite.estimates import error_words, own_machine
 from suite.units import is_number
 
 SOURCE = read_source("zhan_2024")
@@ -52,9 +54,7 @@ def table_1_latency(evidence: Evidence, case: str) -> Iterator[Reading]:
         if evidence.time_basis == "measured":
             yield from _measured(evidence, run)
         elif (seconds := evidence.seconds(run)) is not None and "A100" in (evidence.hardware or ""):
-            bound = "an estimate bounds the time from below" if seconds <= theirs else None
-            note = "" if bound else "the estimate is a bound from below, and above theirs"
-            yield Reading(value=seconds, basis="estimated", run_ids=(run.run_id,), incomparable=bound, note=note)
+            yield _estimated(run, seconds, theirs)
         for original in _runs(evidence, _original(case)) if run.stack != ORIGINAL else ():
             before, after = evidence.seconds(original), evidence.seconds(run)
             if before and after and evidence.time_basis == "estimated":
@@ -62,6 +62,17 @@ def table_1_latency(evidence: Evidence, case: str) -> Iterator[Reading]:
                     value=after / before, published=_relative("table_1_latency", case), basis="estimated", unit="share",
                     run_ids=(run.run_id, original.run_id), words="relative to the original",
                 )  # fmt: skip
+
+
+def _estimated(run: Case, seconds: float, theirs: float) -> Reading:
+    """A calibrated estimate is told with its error; a roofline's is a bound from below, and refutes only what lies under it."""
+    kept: Any = {"value": seconds, "basis": "estimated", "run_ids": (run.run_id,)}
+    machine = own_machine(run.record)
+    if machine is not None and machine.calibration is not None:
+        return Reading(**kept, note=f"the estimate is off by {error_words(machine)}")
+    if seconds <= theirs:
+        return Reading(**kept, incomparable="an estimate bounds the time from below")
+    return Reading(**kept, note="the estimate is a bound from below, and above theirs")
 
 
 def for_loop_grouping_slowdown(evidence: Evidence) -> Iterator[Reading]:

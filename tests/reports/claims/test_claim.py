@@ -12,7 +12,7 @@ import pytest
 
 from reports.claims.claim import Claim, Source, source_modules
 
-NAMES = ["adobe_2025", "golden_2024", "model_dimensions", "model_parameters", "zhan_2024"]
+NAMES = ["adobe_2025", "golden_2024", "model_dimensions", "model_parameters", "published_gpu", "zhan_2024"]
 
 
 def test_sources_are_found_by_listing_their_folder() -> None:

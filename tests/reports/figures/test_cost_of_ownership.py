@@ -16,6 +16,8 @@ from suite.estimates import known_machines
 from suite.record import Energy
 from tests.reports.ownership_records import GB, save_measured, save_simulated
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 MACHINES = list(known_machines().values())
 
 
@@ -61,7 +63,12 @@ def test_it_says_what_it_stands_on(tmp_path: Path) -> None:
         figure = draw_figure(cost_of_ownership, load(save_simulated(tmp_path)))
     assert figure is not None
     assert figure.files["png"].startswith(b"\x89PNG")
-    for words in ("lower bound", "upper bound: board power", "RunPod's lowest (spot) rate, March 2026", "RTX 2080 Ti"):
+    for words in (
+        "lower bound",
+        "no bound: board power for a time that is bounded from below",
+        "RunPod's lowest (spot) rate, March 2026",
+        "RTX 2080 Ti",
+    ):
         assert words in figure.caption
     too_small = sum((known.usable_bytes or 0) < 20 * GB for known in MACHINES)
     assert (

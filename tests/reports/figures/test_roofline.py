@@ -13,6 +13,8 @@ from reports.style import house_style
 from suite.machine import Machine
 from tests.reports.simulated import ROWS, save_measured, save_simulated
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 
 def test_points(tmp_path: Path) -> None:
     frame = roofline.data(load(save_simulated(tmp_path))).set_index("segment")

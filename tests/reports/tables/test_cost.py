@@ -11,6 +11,8 @@ from reports.tables import cost
 from suite.estimates import known_machines
 from tests.reports.simulated import save_measured, save_simulated
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 
 def test_an_item_is_its_share_of_an_hour(tmp_path: Path) -> None:
     table = cost.build(load(save_simulated(tmp_path, batch_size=5))).set_index("machine")

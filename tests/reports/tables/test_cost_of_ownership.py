@@ -14,6 +14,8 @@ from suite.estimates import known_machines
 from suite.record import Energy
 from tests.reports.ownership_records import save_measured, save_simulated
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 
 def cells(folder: Path) -> tuple[list[dict[str, str]], str]:
     table = build_table(cost_of_ownership, load(folder))
@@ -31,7 +33,7 @@ def test_a_row_a_run_and_a_column_a_machine(tmp_path: Path) -> None:
     assert fewer["A100 80GB SXM"] == "0.278 (0.0800)"
     assert own["T4"] == own["RTX 2080 Ti"] == "does not fit"
     assert fewer["RTX 2080 Ti"] == "unknown (0.290)", "0.72 s of an A100's arithmetic at 53.8 TFLOP/s and 250 W"
-    assert own["Energy is"] == "upper bound: board power"
+    assert own["Energy is"] == "no bound: board power for a time that is bounded from below"
     assert "RunPod's lowest (spot) rate, March 2026" in caption
     unpriced = [known.name for known in known_machines().values() if known.price_per_hour_usd is None]
     assert "NVIDIA GeForce RTX 2080 Ti" in unpriced

@@ -12,6 +12,8 @@ from reports.tables import estimates
 from suite.machine import Machine
 from tests.reports.simulated import ROWS, save_simulated
 
+pytestmark = pytest.mark.usefixtures("rooflines")
+
 
 def test_stages_and_their_sum(tmp_path: Path) -> None:
     table = estimates.build(load(save_simulated(tmp_path))).set_index("stage")

@@ -12,7 +12,7 @@ import pytest
 from suite.experiment import Result
 
 GIB = 2**30
-SMOKE = ("execution=simulate", "device=cuda", "machine=h100", "device.precision=float32")
+SMOKE = ("execution=simulate", "device=cuda", "machine=h100", "machine.calibration=null", "device.precision=float32")
 
 
 @pytest.fixture
