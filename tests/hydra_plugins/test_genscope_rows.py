@@ -5,17 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 
-from hydra_plugins.genscope_rows import RowSweeper
 from suite.published_gpu import chosen_rows, runs
 from suite.record_folder import find_records, load
 
 
 def test_what_is_typed_comes_last_and_sweeps_every_run() -> None:
-    sweeper = RowSweeper(rows=None, select=["torch20-xl-t4"], max_batch_size=None)
+    # Hydra loads its plugins anew: the class is the one that it then knows.
+    sweeper_class: Any = Plugins.instance().class_name_to_class["hydra_plugins.genscope_rows.RowSweeper"]
+    sweeper = sweeper_class(rows=None, select=["torch20-xl-t4"], max_batch_size=None)
     typed = OverridesParser.create().parse_overrides(["study=published_gpu", "request.seed=1,2"])
     (batch,) = sweeper.split_arguments(typed, None)
     own = runs(chosen_rows(None, ["torch20-xl-t4"]))
