@@ -19,7 +19,7 @@ import pyarrow as pa
 from suite.errors import ConfigError
 from suite.machine import Calibration, Efficiency, Machine
 from suite.record import Record
-from suite.roofline import Floats, peaks, work
+from suite.roofline import Floats, demands
 from suite.tensor_cores import Tf32
 
 KEYS = ("stage", "module", "operator_class")
@@ -41,6 +41,8 @@ class Cells:
     """FLOPs over the machine's peak for them."""
     transfer_s: Floats
     """Bytes over the machine's bandwidth."""
+    copies_s: Floats
+    """Temporaries, written and read, over the same."""
     calls: Floats
     measured_s: Floats
     """NaN for cells that only the simulation knows; what only the measurement knows (Python between operators,
@@ -68,13 +70,23 @@ def cells(record: Record, measured: pa.Table, simulated: pa.Table, machine: Mach
     taken = measured.group_by(KEYS).aggregate([(clock, "sum")])
     needed = _work_by_cell(simulated, machine, allow_tf32=Tf32.of(record.config))
     joined = needed.join(taken, list(KEYS), join_type="left outer").sort_by([(key, "ascending") for key in KEYS])
-    arithmetic, transfer, calls, seconds = (
-        joined[f"{name}_sum"].cast(pa.float64()).to_numpy() for name in ("arithmetic", "transfer", "calls", clock)
+    arithmetic, transfer, copies, calls, seconds = (
+        joined[f"{name}_sum"].cast(pa.float64()).to_numpy()
+        for name in ("arithmetic", "transfer", "copies", "calls", clock)
     )
     usable = (calls > 0) & np.isfinite(arithmetic) & np.isfinite(transfer)
     names = np.array(joined["operator_class"].to_pylist(), object)[usable]
     seconds = np.where(seconds[usable] > 0, seconds[usable], np.nan)
-    return Cells(record.name, _latency_s(record), names, arithmetic[usable], transfer[usable], calls[usable], seconds)
+    return Cells(
+        run=record.name,
+        latency_s=_latency_s(record),
+        operator_class=names,
+        arithmetic_s=arithmetic[usable],
+        transfer_s=transfer[usable],
+        copies_s=copies[usable],
+        calls=calls[usable],
+        measured_s=seconds,
+    )
 
 
 def calibrate(runs: Sequence[Cells], machine: Machine) -> Calibration:
@@ -108,7 +120,8 @@ def predicted_s(run: Cells, efficiencies: Mapping[str, Efficiency]) -> Floats:
     for name in set(run.operator_class):
         reached, chosen = efficiencies.get(name, Efficiency()), run.operator_class == name
         arithmetic_s, transfer_s = run.arithmetic_s[chosen] / reached.compute, run.transfer_s[chosen] / reached.memory
-        found[chosen] = np.maximum(arithmetic_s, transfer_s) + run.calls[chosen] * reached.latency_s
+        beside = run.copies_s[chosen] / reached.memory + run.calls[chosen] * reached.latency_s
+        found[chosen] = np.maximum(arithmetic_s, transfer_s) + beside
     return found
 
 
@@ -123,9 +136,9 @@ def _fit_class(operator_class: str, runs: Sequence[Cells]) -> Efficiency | None:
     from scipy.optimize import least_squares
 
     chosen = [(run.operator_class == operator_class) & ~np.isnan(run.measured_s) for run in runs]
-    arithmetic, transfer, calls, measured = (
+    arithmetic, transfer, copies, calls, measured = (
         np.concatenate([getattr(run, name)[rows] for run, rows in zip(runs, chosen, strict=True)])
-        for name in ("arithmetic_s", "transfer_s", "calls", "measured_s")
+        for name in ("arithmetic_s", "transfer_s", "copies_s", "calls", "measured_s")
     )
     if len(measured) < LEAST_CELLS:
         return None
@@ -134,7 +147,8 @@ def _fit_class(operator_class: str, runs: Sequence[Cells]) -> Efficiency | None:
 
     def residuals(logarithms: Floats) -> Floats:
         compute, memory, latency = np.exp(logarithms)
-        return weights * np.log((np.maximum(arithmetic / compute, transfer / memory) + calls * latency) / measured)
+        kernel = np.maximum(arithmetic / compute, transfer / memory) + copies / memory
+        return weights * np.log((kernel + calls * latency) / measured)
 
     low, high = np.log(np.array(list(BOUNDS.values()))).T
     starts = [np.log([compute, memory, 1e-6]) for compute in (0.1, 0.8) for memory in (0.3, 3.0)]
@@ -149,8 +163,12 @@ def _latency_s(record: Record) -> float | None:
 
 
 def _work_by_cell(simulated: pa.Table, machine: Machine, *, allow_tf32: Tf32) -> pa.Table:
-    flops, moved, calls = work(simulated)
-    arithmetic = np.where(flops == 0, 0.0, flops / peaks(simulated, machine, allow_tf32=allow_tf32))
+    needed = demands(simulated, machine, allow_tf32=allow_tf32, in_full=True)
     columns = {name: simulated[name] for name in KEYS}
-    columns |= {"arithmetic": arithmetic, "transfer": moved / (machine.bandwidth_bytes_per_s or np.nan), "calls": calls}
-    return pa.table(columns).group_by(KEYS).aggregate([(name, "sum") for name in ("arithmetic", "transfer", "calls")])
+    columns |= {"arithmetic": needed.arithmetic_s, "transfer": needed.transfer_s, "copies": needed.copies_s}
+    columns["calls"] = needed.calls
+    return (
+        pa.table(columns)
+        .group_by(KEYS)
+        .aggregate([(name, "sum") for name in ("arithmetic", "transfer", "copies", "calls")])
+    )

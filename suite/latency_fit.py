@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -68,8 +67,7 @@ def latency(
     name: str, model: str, machine: Machine, seconds: float, operators: pa.Table, *, tf32: Tf32, weight: float = 1.0
 ) -> Latency:
     """A measured latency with its simulated operators; rows that need the same are one."""
-    counted = Calibration(machine=machine.name, efficiencies={}, runs=[])
-    found = demands(operators, msgspec.structs.replace(machine, calibration=counted), allow_tf32=tf32)
+    found = demands(operators, machine, allow_tf32=tf32, in_full=True)
     if not np.isfinite(found.arithmetic_s).all() or not np.isfinite(found.transfer_s).all():
         raise ConfigError(f"{name}: {machine.name} has no known peak or bandwidth for some of its operators")
     kinds = np.array([CLASSES.index(kind) if kind in CLASSES else len(CLASSES) for kind in found.names])[found.kinds]
@@ -247,10 +245,10 @@ def calibrations(
 
 
 def _efficiencies(found: Fit, machine: Machine) -> dict[str, Efficiency]:
-    reached = dict(zip((*CLASSES, "other"), found.reached(machine), strict=True))
+    reached: dict[str, float] = dict(zip((*CLASSES, "other"), found.reached(machine).tolist(), strict=True))
     memory, delay = float(np.exp(found.memory)), float(f"{np.exp(found.latency_s):.4g}")
     return {
-        name: Efficiency(compute=round(float(reached.get(name, 1.0)), 4), memory=round(memory, 4), latency_s=delay)
+        name: Efficiency(compute=round(reached.get(name, 1.0), 4), memory=round(memory, 4), latency_s=delay)
         for name in OPERATOR_CLASSES
     }
 

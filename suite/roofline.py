@@ -98,7 +98,7 @@ def estimate(
         allow_tf32: which float32 matrix products may use tf32 where the machine has it.
         times: how often each row occurs; once if None. Seconds are of one.
     """
-    needed = demands(rows, machine, allow_tf32=allow_tf32)
+    needed = demands(rows, machine, allow_tf32=allow_tf32, in_full=machine.calibration is not None)
     reached = machine.calibration.efficiencies if machine.calibration else {}
     chosen = [reached.get(name, Efficiency()) for name in needed.names]
     compute, memory, latency = (
@@ -157,15 +157,18 @@ def waits_s(needed: Demands, device: Floats, overhead_s: float, times: npt.NDArr
     return late * share[needed.stages]
 
 
-def demands(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32) -> Demands:
+def demands(rows: pa.Table, machine: Machine, *, allow_tf32: Tf32 = NO_TF32, in_full: bool) -> Demands:
     """What rows of an operator table need of a machine.
 
-    Whole tiles and temporaries are counted where the machine is calibrated: a bound from below has neither.
+    Args:
+        rows: at least `COLUMNS`.
+        machine: whose figures count; its calibration does not.
+        allow_tf32: as `estimate` takes it.
+        in_full: count whole tiles and temporaries, too, as kernels of today have them; a bound from below has neither.
     """
     flops, moved, calls = work(rows)
-    is_bound = machine.calibration is None
-    arithmetic = (flops if is_bound else _whole_tiles(rows, flops)) / peaks(rows, machine, allow_tf32=allow_tf32)
-    copied = np.zeros(len(flops)) if is_bound else np.nan_to_num(_numbers(rows, "copied_bytes"))
+    arithmetic = (_whole_tiles(rows, flops) if in_full else flops) / peaks(rows, machine, allow_tf32=allow_tf32)
+    copied = np.nan_to_num(_numbers(rows, "copied_bytes")) if in_full else np.zeros(len(flops))
     bandwidth = machine.bandwidth_bytes_per_s or np.nan
     kinds, names = _kinds(rows)
     operators, operator_names = _codes(rows["operator"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from suite.errors import ConfigError
 from suite.latency_fit import Latency, calibrations, latency, power_share
@@ -59,8 +59,8 @@ def _covered(operators: pa.Table, row: Row) -> tuple[pa.Table, int]:
     """The operators that a row's time covers, and of how many such times they are."""
     if row.scope == "generate":
         return operators, 1
-    steps = operators.filter(pc.equal(operators["stage"], row.scope))
-    return steps, int(pc.max(steps["step"]).as_py()) + 1
+    steps = operators.filter(np.array(operators["stage"].to_pylist()) == row.scope)
+    return steps, int(steps["step"].to_numpy().max()) + 1
 
 
 def _energies(rows: Iterable[Row]) -> list[tuple[Machine, float, float]]:

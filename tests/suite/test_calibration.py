@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,7 @@ def test_the_error_is_that_of_runs_left_out() -> None:
     runs = [synthetic(seed) for seed in range(3)]
     odd = synthetic(7)
     odd.measured_s[:] = 2 * odd.measured_s
-    slow = type(odd)(
-        odd.run, 2 * odd.latency_s, odd.operator_class, odd.arithmetic_s, odd.transfer_s, odd.calls, odd.measured_s
-    )
+    slow = replace(odd, latency_s=2 * odd.latency_s)
     found = calibrate([*runs, slow], MACHINE)
     assert found.largest_relative_error == pytest.approx(0.5, abs=0.1)
     assert found.runs == ["toy0", "toy1", "toy2", "toy7"]

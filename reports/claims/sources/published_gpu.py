@@ -1,5 +1,8 @@
 """Published GPU measurements as claims: a time, a peak or an energy is what a simulation of the same run says it is."""
 
+# pandas annotates what comes out of a frame too widely for these checks.
+# pyright: reportCallIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

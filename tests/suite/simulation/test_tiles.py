@@ -40,7 +40,8 @@ def test_a_record_tells_both(device: str, experiment: Callable, tmp_path: Path) 
     found = announce(experiment(*words, f"device.precision={precision}"), rerun=False)
     rows = load_table(tmp_path / found.name, "operators").to_pandas()
     fused = rows["operator"].str.contains("flash_attention")
-    assert (rows.loc[fused, "tile_flops"] > rows.loc[fused, "flops"]).all(), "heads of 8 and few tokens"
+    assert (rows.loc[fused, "tile_flops"] >= rows.loc[fused, "flops"]).all()
+    assert (rows.loc[fused, "tile_flops"] > rows.loc[fused, "flops"]).mean() > 0.9, "narrow heads and few tokens"
     others = rows[~fused & rows["flops"].notna()]
     assert (others["tile_flops"] == others["flops"]).all()
     copied = rows.groupby("operator_class")["copied_bytes"].sum()
