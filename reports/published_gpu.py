@@ -84,11 +84,19 @@ def _row(runs: Runs, row: Row, record: Record) -> dict[str, Any]:
         "sure": row.sure,
         "flags": row.flags,
         "why_sure": row.why_sure,
+        "libraries": row.libraries,
+        "our_libraries": _libraries(record),
         "source": row.source,
         "note": row.incomparable or row.note or "",
         "counts": row.sure != UNSURE and row.incomparable is None,
         "outcome": record.outcome.status,
     }
+
+
+def _libraries(record: Record) -> str:
+    """Those that a simulation's code is of."""
+    packages = record.environment.get("packages") or {}
+    return ", ".join(f"{name} {packages[name]}" for name in ("diffusers", "torch") if name in packages)
 
 
 def _machine_words(row: Row) -> str:

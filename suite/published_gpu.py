@@ -79,6 +79,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A file of ``conf/machine``; None where the source names no GPU."""
     sim: Expressed | None
     """None: it cannot be simulated, and `note` says why."""
+    libraries: str | None = None
+    """Versions that it was measured with, as far as its source tells."""
     note: str | None = None
     incomparable: str | None = None
     """Why a simulation of today's libraries is not what was measured, as a clause."""

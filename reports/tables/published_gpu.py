@@ -47,6 +47,8 @@ COLUMNS = (
     text("Sure", "sure"),
     text("Settings", "flags"),
     text("Why", "why_sure"),
+    text("Measured with", "libraries"),
+    text("Simulated with", "our_libraries"),
     text("Note", "note"),
     text("Source", "source"),
 )
