@@ -37,7 +37,7 @@ test-slow: $(VENV)/.ready ## Run those tests that take minutes each, which `make
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not gpu'
 
 check: $(VENV)/.ready ## Format, lint, type and spelling check, changing nothing
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright && $(BIN)/codespell suite workloads reports benchmarks tests docs conf *.md
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright && $(BIN)/codespell suite workloads reports hydra_plugins benchmarks tests docs conf *.md
 
 format: $(VENV)/.ready ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -17,7 +17,7 @@ from reports.comparison import in_order, latencies
 from reports.estimates import estimates
 from reports.facts import OUT_OF_THE_BOX
 from reports.memory import stage_peaks
-from suite.estimates import energy_j, error_words, known_machines, own_machine, price_source, price_usd
+from suite.estimates import energy_j, error_words, known_machines, own_machine, price_source, price_usd, unknown_words
 from suite.machine import Machine
 from suite.units import percent
 
@@ -134,7 +134,7 @@ def _estimated(runs: Runs, run: dict[Any, Any], record: Record) -> Iterator[Timi
     for name, parts in rows.groupby("machine", sort=False) if len(rows) else ():
         machine, seconds = known[str(name)], float(parts["seconds"].sum(skipna=False))
         basis = CALIBRATED if machine.calibration else ROOFLINE
-        error = error_words(machine) if seconds >= 0 else f"no peak of this machine is known for {run['precision']}"
+        error = error_words(machine) if seconds >= 0 else unknown_words(record, machine)
         yield Timing(machine, seconds, basis, error)
 
 

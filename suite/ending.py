@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from suite import record_folder, roofline
-from suite.estimates import chosen_machine, error_words, own_machine, price_usd
+from suite.estimates import chosen_machine, error_words, own_machine, price_usd, unknown_words
 from suite.machine import Machine
 from suite.peaks import Peak, peak_of
 from suite.record import Record
@@ -144,8 +144,7 @@ def estimate_line(record: Record, estimate: Estimate) -> str:
     machine = estimate.machine
     where = machine.name if estimate.is_named else f"{machine.name} (machine=NAME takes another)"
     if math.isnan(estimate.seconds):
-        precision = (record.config.get("device") or {}).get("precision")
-        return f"no time is estimated on {where}: its peak for {precision} or its bandwidth is not known"
+        return f"no time is estimated on {where}: {unknown_words(record, machine)}"
     return f"{quantity(estimate.seconds, 's')} a generation estimated on {where}; error {error_words(machine)}"
 
 

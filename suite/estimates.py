@@ -48,6 +48,16 @@ def error_words(machine: Machine) -> str:
     )
 
 
+def unknown_words(record: Record, machine: Machine) -> str:
+    """Why a simulated run has no estimated time on a machine, as a clause."""
+    precision = (record.config.get("device") or {}).get("precision")
+    if machine.bandwidth_bytes_per_s is None:
+        return "its bandwidth is not known"
+    if machine.peak_flops_per_s.get(precision or "") is None:
+        return f"its peak for {precision} is not known"
+    return "some operators run on its host or cross the link to it, and the speed of these is not known"
+
+
 def energy_j(machine: Machine, seconds: float) -> float | None:
     """Joules of so many seconds of a machine's work: at the share of its board's power that generations are known to draw, at
     all of it where that is not known; None where nobody states its power."""

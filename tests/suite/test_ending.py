@@ -148,7 +148,7 @@ def test_a_machine_that_cannot_say_gives_no_time(said: Callable[..., list[str]])
         config={"device": {"precision": "float32"}},
     )
     assert said(run, [product(2_000_000)]) == [
-        "no time is estimated on mill: its peak for float32 or its bandwidth is not known",
+        "no time is estimated on mill: its peak for float32 is not known",
         "2.00 MFLOP",
     ]
 

@@ -6,7 +6,16 @@ import msgspec
 import pytest
 from test_record import example
 
-from suite.estimates import DEFAULT_MACHINE, chosen_machine, error_words, known_machines, price_source, price_usd
+from suite.estimates import (
+    DEFAULT_MACHINE,
+    chosen_machine,
+    energy_j,
+    error_words,
+    known_machines,
+    price_source,
+    price_usd,
+    unknown_words,
+)
 from suite.machine import Calibration, Machine
 
 
@@ -33,3 +42,32 @@ def test_a_price_is_of_the_time_and_says_who_states_it() -> None:
     assert price_source(priced) == "reported, not verified: a shop, 2025"
     assert price_usd(Machine(name="toy"), 5.0) is None
     assert price_source(Machine(name="toy")) == "unknown"
+
+
+def test_an_error_on_what_was_left_out_says_of_what() -> None:
+    told = Calibration(
+        machine="toy", efficiencies={}, runs=["a"], relative_error=0.07, largest_relative_error=0.5,
+        left_out="models left out of 64 published latencies",
+    )  # fmt: skip
+    words = error_words(Machine(name="toy", calibration=told))
+    assert words == "±7.0 % (at worst 50 %) on models left out of 64 published latencies"
+
+
+def test_energy_is_a_share_of_the_boards_power_where_one_is_known() -> None:
+    board = Machine(name="toy", power_w=100)
+    assert energy_j(board, 3.0) == 300
+    told = Calibration(machine="toy", efficiencies={}, runs=[], power_share=0.8)
+    assert energy_j(msgspec.structs.replace(board, calibration=told), 3.0) == pytest.approx(240)
+    assert energy_j(Machine(name="toy", calibration=told), 3.0) is None
+
+
+def test_a_time_that_is_not_known_has_a_reason() -> None:
+    run = example(config={"device": {"precision": "float16"}})
+    whole = Machine(name="toy", bandwidth_bytes_per_s=1.0, peak_flops_per_s={"float16": 1.0})
+    assert (
+        unknown_words(run, msgspec.structs.replace(whole, bandwidth_bytes_per_s=None)) == "its bandwidth is not known"
+    )
+    assert (
+        unknown_words(run, msgspec.structs.replace(whole, peak_flops_per_s={})) == "its peak for float16 is not known"
+    )
+    assert "host" in unknown_words(run, whole), "what runs elsewhere"

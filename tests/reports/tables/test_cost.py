@@ -33,7 +33,7 @@ def test_what_is_unknown_is_not_priced(tmp_path: Path) -> None:
     turing = table.loc["NVIDIA GeForce RTX 2080 Ti"]
     assert turing[["seconds", "usd", "usd_per_1000"]].isna().all()
     assert turing["price_source"] == "unknown"
-    assert turing["error"] == "no peak of this machine is known for bfloat16"
+    assert turing["error"] == "its peak for bfloat16 is not known"
     assert table.loc["NVIDIA T4", "price_source"].startswith("reported, not verified: AWS")
 
 
