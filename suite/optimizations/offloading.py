@@ -16,6 +16,9 @@ from suite.workload import NotApplicableError, UnsupportedError, Workload
 if TYPE_CHECKING:
     from torch import nn
 
+PIPELINE_ATTRIBUTES = ("_all_hooks", "_offload_gpu_id", "_offload_device")
+"""What diffusers leaves on a pipeline."""
+
 LIBRARIES = ("diffusers", "transformers")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from suite.offload import Group, Offload, Place, Visitor
 from suite.optimizations.contract import Handle
 from suite.optimizations.offloading import (
+    PIPELINE_ATTRIBUTES,
     described,
     models_of,
     movable,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 NAME = "sequential_cpu_offload"
-PIPELINE_ATTRIBUTES = ("_all_hooks", "_offload_gpu_id", "_offload_device")
-"""What diffusers leaves on a pipeline."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 ATen copies first: a convolution is in channels-last order if its image or its weight is, group norm and the resampling of
 videos are never. Then cuDNN copies inside its workspace where its kernels read another order: those of tensor cores (half
 precision, TF32) channels last, those of plain float32 channels first. Seen with cuDNN 9.19 on an H200, where all rules here
-come from; other versions may choose other kernels.
+come from; other versions may choose other kernels. Tensors of more than 2^31 elements are handed to cuDNN whole, and so are
+their copies (ATen/native/cudnn/Conv_v8.cpp; only its older interface, Conv_v7.cpp, splits them along the batch).
 """
 
 from __future__ import annotations
