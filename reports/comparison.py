@@ -51,7 +51,7 @@ def in_order(runs: Runs) -> pd.DataFrame:
     frame = runs.runs.copy()
     frame["is_baseline"] = False
     for _, group in frame.groupby("group", sort=False):
-        finished = group[group["outcome"] == "ok"]
+        finished = group[group["is_complete"]]
         wanted = [*finished["reference"].dropna().unique(), OUT_OF_THE_BOX]
         found = [name for name in wanted if (finished["stack"] == name).any()] or list(finished["stack"])
         if found:

@@ -46,7 +46,7 @@ def run_facts(records: Sequence[Record], folders: Sequence[Path]) -> pd.DataFram
     for alike in named_alike.values():
         for index in set(alike) - _keeping_the_name(records, alike):
             rows[index]["stack"] += f" [{rows[index]['run_id'][:8]}]"
-    first = [*RUN_COLUMNS, "outcome", "reason"]
+    first = [*RUN_COLUMNS, "outcome", "reason", "is_complete"]
     frame = pd.DataFrame(rows, columns=None if rows else first)
     return frame[[*first, *(column for column in frame.columns if column not in first)]]
 
@@ -88,6 +88,11 @@ def is_exact(record: Record) -> bool | None:
     return None if applied is None or record.outcome.status != "ok" else all(one.exact for one in applied)
 
 
+def is_complete(record: Record) -> bool:
+    """Whether a run has all its numbers: it ended well, or it simulates what its machine could not hold."""
+    return record.outcome.status == "ok" or (record.outcome.status == "oom" and record.execution == "simulate")
+
+
 def _row(record: Record, folder: Path) -> dict[str, Any]:
     device = record.config.get("device")
     row = {
@@ -99,6 +104,7 @@ def _row(record: Record, folder: Path) -> dict[str, Any]:
         "stack": record.label,
         "outcome": record.outcome.status,
         "reason": record.outcome.reason,
+        "is_complete": is_complete(record),
         "reference": reference_label(record),
         "media": record.workload.media,
         "weights": record.workload.weights,

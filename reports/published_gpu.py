@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.estimates import estimates
+from reports.facts import is_complete
 from suite.estimates import energy_j, known_machines, own_machine
 from suite.published_gpu import Row, beside, published_rows
 
@@ -52,7 +53,7 @@ def published_gpu(runs: Runs) -> pd.DataFrame:
     simulated = {
         path: record
         for record, path in zip(runs.records, runs.folders, strict=True)
-        if record.execution == "simulate" and record.outcome.status in ("ok", "oom")
+        if record.execution == "simulate" and is_complete(record)
     }
     commands = {path: str(record.config.get("command") or "") for path, record in simulated.items()}
     rows = published_rows()

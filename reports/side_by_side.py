@@ -32,7 +32,7 @@ Facts = dict[str, Any]
 def side_by_side(runs: Runs) -> Facts | None:
     """The finished runs in order with what is known of each, and the rules of the verdict; None for fewer than two."""
     finished = in_order(runs)
-    finished = finished[finished["outcome"] == "ok"]
+    finished = finished[finished["is_complete"]]
     if len(finished) < 2:
         return None
     latency, paired = _latencies(runs), _paired(runs)

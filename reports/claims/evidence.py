@@ -159,10 +159,10 @@ class Evidence:
 
 
 def settings(runs: Runs) -> list[Evidence]:
-    """The finished runs, setting by setting."""
+    """The runs that have all their numbers, setting by setting."""
     records = {record.run_id: record for record in runs.records}
     frame = in_order(runs)
-    frame = frame[frame["outcome"] == "ok"]
+    frame = frame[frame["is_complete"]]
     where = frame["machine"].where(frame["execution"] == "simulate", frame["device_name"]).astype(object)
     keys = [frame["scale"], frame["execution"], where.where(where.notna(), None).rename("where"), frame["precision"]]
     found = []

@@ -66,7 +66,7 @@ def one_workload(runs: Runs) -> pd.DataFrame:
     frame = runs.runs
     if "request_height" not in frame:
         return pd.DataFrame()
-    square = frame[(frame["outcome"] == "ok") & (frame["request_height"] == frame["request_width"])]
+    square = frame[frame["is_complete"] & (frame["request_height"] == frame["request_width"])]
     keys = ["workload", "scale", "execution", "precision", "stack"]
     sizes = square.drop_duplicates([*keys, "request_height"])
     sizes = sizes[sizes.groupby(keys, dropna=False)["request_height"].transform("nunique") >= MIN_SIZES]

@@ -108,7 +108,7 @@ def _from_where(frame: pd.DataFrame) -> str:
 
 def _chosen(runs: Runs) -> pd.DataFrame:
     ordered = in_order(runs)
-    ordered = shown(ordered[ordered["outcome"] == "ok"])[["run_id", "group", "workload", "stack", "is_baseline"]]
+    ordered = shown(ordered[ordered["is_complete"]])[["run_id", "group", "workload", "stack", "is_baseline"]]
     return ordered.groupby("group", sort=False).head(_MAX_LINES)
 
 

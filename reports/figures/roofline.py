@@ -107,7 +107,7 @@ def _drawn(runs: Runs) -> pd.DataFrame:
     found, ordered = estimates(runs), in_order(runs)
     if found.empty:
         return pd.DataFrame()
-    usable = ordered[ordered["run_id"].isin(found["run_id"]) & (ordered["outcome"] == "ok")]
+    usable = ordered[ordered["run_id"].isin(found["run_id"]) & ordered["is_complete"]]
     return usable.drop_duplicates("group")
 
 

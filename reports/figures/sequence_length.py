@@ -61,7 +61,7 @@ def _left_out(runs: Runs) -> str:
 
 def _first_of_each_group(runs: Runs) -> pd.DataFrame:
     ordered = in_order(runs)
-    return ordered[ordered["outcome"] == "ok"].drop_duplicates("group")
+    return ordered[ordered["is_complete"]].drop_duplicates("group")
 
 
 def draw(runs: Runs) -> Figure | None:

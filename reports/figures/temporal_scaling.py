@@ -50,7 +50,7 @@ def _one_workload(runs: Runs) -> pd.DataFrame:
     frame = runs.runs
     if "request_num_frames" not in frame:
         return pd.DataFrame()
-    known = frame[(frame["outcome"] == "ok") & frame["request_num_frames"].notna()]
+    known = frame[frame["is_complete"] & frame["request_num_frames"].notna()]
     for _, rows in known.groupby(["workload", "scale", "execution", "stack"], sort=False, dropna=False):
         one = rows.drop_duplicates(["request_height", "request_width", "request_num_frames"])
         if one.groupby("request_height")["request_num_frames"].nunique().max() >= MIN_LENGTHS:

@@ -36,7 +36,7 @@ def find(runs: Runs) -> Iterator[Finding]:
     """Runs beside the one out of the box of their group; the value is the peak over that one's."""
     tables = _tables(runs)
     finished = in_order(runs)
-    finished = finished[(finished["outcome"] == "ok") & finished["run_id"].isin(list(tables))]
+    finished = finished[finished["is_complete"] & finished["run_id"].isin(list(tables))]
     own = finished[finished["stack"] == OUT_OF_THE_BOX].drop_duplicates("group").set_index("group")["run_id"]
     names = {record.run_id: frozenset(record.stack) for record in runs.records}
     for run in finished[finished["stack"] != OUT_OF_THE_BOX].to_dict("records"):

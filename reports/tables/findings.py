@@ -37,7 +37,7 @@ COLUMNS = (
 def build(runs: Runs) -> pd.DataFrame:
     """A row for each finding and group of runs; ``value`` is what was compared with the threshold."""
     ordered = in_order(runs)
-    num_runs = ordered[ordered["outcome"] == "ok"].groupby("group").size()
+    num_runs = ordered[ordered["is_complete"]].groupby("group").size()
     facts = ordered[["run_id", "group", "stack"]].assign(position=range(len(ordered)))
     rows = [
         {"name": name_of(module), "finding": module.TITLE, "threshold": module.THRESHOLD, "run_id": found.run_id}

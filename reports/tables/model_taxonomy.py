@@ -54,7 +54,7 @@ def build(runs: Runs) -> pd.DataFrame:
     """A row for each group: its first finished run; parameters, tokens, FLOPs, bytes, seconds."""
     records = {record.run_id: record for record in runs.records}
     ordered = in_order(runs)
-    ordered = ordered[ordered["outcome"] == "ok"].drop_duplicates("group")
+    ordered = ordered[ordered["is_complete"]].drop_duplicates("group")
     if ordered.empty:
         return pd.DataFrame()
     attention, spent = _attention(runs, list(ordered["run_id"])), _spent(runs)

@@ -48,7 +48,7 @@ _KEYS = ["run_id", "stage"]
 def build(runs: Runs) -> pd.DataFrame:
     """A row for each run and stage in which the denoiser attends; tokens, and FLOPs a byte."""
     ordered = in_order(runs)
-    ordered = ordered.loc[ordered["outcome"] == "ok", ["run_id", "group", "stack"]]
+    ordered = ordered.loc[ordered["is_complete"], ["run_id", "group", "stack"]]
     columns = ["module", "stage", "step", "query_length", "key_length"]
     calls = runs.table("attention", list(ordered["run_id"]), columns) if len(ordered) else pd.DataFrame()
     if calls.empty:
