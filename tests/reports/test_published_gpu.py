@@ -94,7 +94,9 @@ def test_claims_say_the_same(runs: Runs) -> None:
     assert mine.loc["torchao-flux-b4-lat", "verdict"] == "differs"
     assert mine.loc["torchao-flux-b1-mem", "verdict"] == "agrees"
     assert mine.loc["torchao-flux-b1-mem", "ours"] == "34 GiB"
-    assert "torch20-sd-t4-b1" not in mine.index, "a run that did not end well tells no claim"
+    assert mine.loc["torch20-sd-t4-b1", "verdict"] == "agrees", (
+        "a simulation of what a machine cannot hold has its numbers"
+    )
 
 
 def test_every_row_is_a_claim_of_its_quantity() -> None:

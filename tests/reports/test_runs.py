@@ -10,12 +10,23 @@ import pytest
 
 from reports import load
 from reports.comparison import in_order, latencies
-from reports.facts import RUN_COLUMNS
+from reports.facts import RUN_COLUMNS, is_complete
 from reports.runs import Runs
 from suite.record import Outcome
 from suite.record_folder import load as load_record
 from suite.record_folder import save
 from tests.reports.synthetic import make_run
+
+
+@pytest.mark.parametrize(
+    ("execution", "status", "complete"),
+    [("simulate", "oom", True), ("measure", "oom", False), ("simulate", "ok", True), ("simulate", "failed", False)],
+)
+def test_a_simulation_of_what_no_machine_holds_has_its_numbers(
+    runs: Runs, execution: str, status: str, complete: bool
+) -> None:
+    outcome = Outcome(status=status)  # type: ignore[arg-type]
+    assert is_complete(msgspec.structs.replace(runs.records[0], execution=execution, outcome=outcome)) == complete
 
 
 def test_frames_carry_the_run_as_categoricals(runs: Runs) -> None:
