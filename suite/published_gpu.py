@@ -135,13 +135,17 @@ def published_rows(path: Path | None = None) -> tuple[Row, ...]:
     """The rows of a file, the project's own by default.
 
     Raises:
-        ConfigError: the file holds no rows, or one with a field of a wrong kind or two of one id.
+        ConfigError: the file cannot be read or holds no rows, or one with a field of a wrong kind, or two of one id.
     """
-    text = (files("suite").joinpath("published_gpu.yaml") if path is None else path).read_text()
     try:
+        text = (files("suite").joinpath("published_gpu.yaml") if path is None else path).read_text()
         found = msgspec.yaml.decode(text, type=tuple[Row, ...])
-    except msgspec.DecodeError as error:
+    except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{path or 'published_gpu.yaml'}: not a list of published measurements ({error})") from None
+    for row in found:
+        is_size = not row.is_time and row.quantity != "energy"
+        if is_size and row.unit.partition(" ")[0] not in GIGABYTES:
+            raise ConfigError(f"{row.id}: unit {row.unit}: bytes are in {', '.join(GIGABYTES)}")
     ids = [row.id for row in found]
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise ConfigError(f"{path or 'published_gpu.yaml'}: {', '.join(twice)} is there more than once")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,12 @@ def test_rows_of_another_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.yaml"
     path.write_text("- id: mine\n")
     with pytest.raises(ConfigError, match="not a list of published measurements"):
+        published_rows(path)
+    with pytest.raises(ConfigError, match="No such file"):
+        published_rows(tmp_path / "none.yaml")
+    text = files("suite").joinpath("published_gpu.yaml").read_text()
+    path.write_text(text.replace("unit: GiB", "unit: stones"))
+    with pytest.raises(ConfigError, match="unit stones: bytes are in GB, GiB, G"):
         published_rows(path)
     assert [row.id for row in chosen_rows(None, ["torch20-xl-t4"])] == ["torch20-xl-t4-b1", "torch20-xl-t4-b4"]
     with pytest.raises(ConfigError, match="no row's id begins so"):
